@@ -1,0 +1,331 @@
+"""The job and its parts as frozen values, and the one place where YAML, environment and flags become them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scorer.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "SCORER_"
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Settings(BaseModel):
+    """A frozen group of settings. Unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ImageLimits(Settings):
+    """What an image may cost before it is refused. Images are uploaded by strangers."""
+
+    max_bytes: int = Field(20 * 1024 * 1024, gt=0)
+    """Largest image file, in bytes. A larger one degrades its row as image_too_large."""
+
+    max_pixels: int = Field(100_000_000, gt=0)
+    """Most pixels (width x height) that an image's header may announce. More: image_too_many_pixels."""
+
+    truncated: Literal["corrupt", "use"] = "corrupt"
+    """A JPEG that breaks off: image_corrupt, or use the rows of pixels that are there."""
+
+
+class ImageSources(Settings):
+    """Where images may come from. Anything else degrades its row as image_forbidden."""
+
+    buckets: tuple[str, ...] = ()
+    """S3 buckets that image URIs may name besides the bucket that holds the listings."""
+
+    folders: tuple[str, ...] = ()
+    """Local folders that image URIs may point into besides the listings' own."""
+
+
+class Speed(Settings):
+    """Changes time and memory, never a score (beyond the stated tolerance)."""
+
+    batch_images: int = Field(256, gt=0)
+    """Images per forward pass of the image tower. The tail of a unit is padded to it."""
+
+    batch_rows: int = Field(1024, gt=0)
+    """Rows per forward pass of the head."""
+
+    fetch_concurrency: int = Field(32, gt=0)
+    """Image requests in flight at the object store. Local files are read by the decoding threads."""
+
+    decode_threads: int = Field(0, ge=0)
+    """Threads that decode and resize; 0: one per core."""
+
+    buffered_batches: int = Field(3, gt=0)
+    """Batches of images fetched or decoded ahead of the forward pass. Bounds the memory."""
+
+
+class Job(Settings):
+    """One scoring job: which listings, by which bundle, where to."""
+
+    listings: str
+    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file."""
+
+    bundle: str
+    """Folder or S3 prefix of the trained bundle."""
+
+    predictions: str
+    """Folder or S3 prefix that the predictions are published under, one sub-folder a partition."""
+
+    partition: str | None = None
+    """Partition key, for instance ds=2026-11-24. Not needed when `listings` is one partition or one file."""
+
+    quarantine: str | None = None
+    """Where refused rows go; by default PREDICTIONS.quarantine."""
+
+    state: str | None = None
+    """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
+
+    contract: str | None = None
+    """A contract (ODCS YAML) of your own for the listings, with ranges and required columns; checked besides the built-in."""
+
+    require_partition: bool = False
+    """A partition that does not exist is an error (exit 3), not a quiet night (exit 99)."""
+
+    max_images: int | None = Field(None, gt=0)
+    """Images used per listing, the first ones; by default as many as the bundle was trained with."""
+
+    rows_per_unit: int = Field(4096, gt=0)
+    """Rows per work unit: what is redone at most after a crash, and what one worker takes at a time."""
+
+    rows_per_file: int = Field(5_000_000, gt=0)
+    """Up to this many rows a partition's predictions are one object, replaced by one PUT."""
+
+    images: ImageLimits = ImageLimits()
+    """Limits on each image."""
+
+    sources: ImageSources = ImageSources()
+    """Where images may come from."""
+
+    speed: Speed = Speed()
+    """Concurrency and batch sizes."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every setting that can change a score or the rows written.
+
+        Places and settings of speed stay outside. A setting missing from `CHANGES_NO_SCORE` costs one needless
+        re-score; the other way round would serve stale scores.
+        """
+        values = self.model_dump(mode="json", exclude=set(CHANGES_NO_SCORE))
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def quarantine_uri(self) -> str:
+        """Where refused rows go."""
+        return self.quarantine or self.predictions.rstrip("/") + ".quarantine"
+
+    @property
+    def state_uri(self) -> str:
+        """Where the runs' state lives: a sibling of the predictions, so that no warehouse lists it as data."""
+        return self.state or self.predictions.rstrip("/") + ".scorer"
+
+
+CHANGES_NO_SCORE = frozenset(
+    {"listings", "bundle", "predictions", "partition", "quarantine", "state", "require_partition", "speed"}
+)
+"""Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
+
+
+class TrainJob(Settings):
+    """One training job: which listings, which target, where the bundle goes."""
+
+    listings: str
+    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file."""
+
+    target: str
+    """The column to predict: a number, known for every listing used in training (rows without it are left out)."""
+
+    bundle: str
+    """Folder or S3 prefix to write the bundle to."""
+
+    partitions: tuple[str, ...] = ()
+    """Partition keys to train on; by default all."""
+
+    features: tuple[str, ...] = ()
+    """Feature columns, in order; by default every column but id, target, images and partition keys."""
+
+    exclude: tuple[str, ...] = ()
+    """Columns to leave out of the default features."""
+
+    group: str | None = None
+    """A column whose rows stay on one side of the split, besides listings that share an image."""
+
+    name: str | None = None
+    """Name of the bundle; by default the target's."""
+
+    version: str | None = None
+    """Version of the bundle; by default a digest of its content."""
+
+    recipe: str = "small"
+    """Which towers with which sizes; see `scorer.training.recipes`."""
+
+    fusion: str = "concat"
+    """How numbers and images meet; see `scorer.model.fusions`."""
+
+    image_size: int = Field(64, ge=8, le=1024)
+    """Side of the square that images are resized to, in pixels."""
+
+    image_filter: Literal["area", "bilinear", "nearest"] = "area"
+    """Filter of the resize; the bundle carries it, scoring uses the same."""
+
+    image_decode: Literal["scaled", "full"] = "scaled"
+    """JPEG decoding at the scale that is needed (fast), or in full."""
+
+    image_scaling: Literal["0..1", "-1..1"] = "0..1"
+    """What pixel values the image tower sees."""
+
+    max_images: int = Field(8, gt=0)
+    """Images used per listing, the first ones. Scoring does the same."""
+
+    scaler: Literal["standard", "minmax"] = "standard"
+    """scikit-learn scaler of the numeric features."""
+
+    max_categories: int = Field(64, gt=0)
+    """Most frequent values kept per categorical column; rarer ones count as unseen."""
+
+    target_transform: Literal["auto", "identity", "log"] = "auto"
+    """auto: log where every target is positive and the skewness is above 1."""
+
+    augmentation: tuple[str, ...] = ("flip",)
+    """Keras layers applied to the images while training; see `scorer.training.augmentation`."""
+
+    image_dropout: Share = 0.1
+    """Share of listings that train without their images, so that missing images degrade gently."""
+
+    validation_share: Share = 0.15
+    """Share of the groups that decide when to stop."""
+
+    test_share: Share = 0.15
+    """Share of the groups that the reported metrics are measured on; never trained on."""
+
+    epochs: int = Field(60, gt=0)
+    """Most passes over the training split."""
+
+    patience: int = Field(8, gt=0)
+    """Passes without a better validation loss before training stops."""
+
+    batch_rows: int = Field(32, gt=0)
+    """Listings per training step."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    """Of Adam."""
+
+    seed: int = 0
+    """Of splits, weights, shuffling and augmentation."""
+
+    images: ImageLimits = ImageLimits()
+    """Limits on each image."""
+
+    sources: ImageSources = ImageSources()
+    """Where images may come from."""
+
+    speed: Speed = Speed()
+    """Concurrency of reading the images."""
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def load(
+    kind: type[Model],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    flags: Mapping[str, Any] | None = None,
+) -> Model:
+    """Settings of the given kind from a YAML file, the environment and flags, the later the stronger.
+
+    Args:
+        kind: the settings class.
+        file: YAML; nested as the class is.
+        environ: `SCORER_LISTINGS=...`, nested by two underscores: `SCORER_SPEED__BATCH_IMAGES=128`.
+        flags: by dotted name, `{"speed.batch_images": "128"}`; None values are skipped.
+
+    Raises:
+        SettingsError: naming each setting that is unknown or malformed, and where it came from.
+    """
+    merged: dict[str, Any] = {}
+    _merge(merged, _from_file(file) if file else {})
+    for name, text in environ.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            _put(merged, name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), _parsed(text))
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _put(merged, name.split("."), _parsed(value) if isinstance(value, str) else value)
+    try:
+        return kind.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(kind, error)) from None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"The settings file {file} cannot be read: {error}. Nothing was started.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"The settings file {file} must hold names and values, not a {type(values).__name__}.")
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        inner = into.get(name)
+        if isinstance(value, dict) and isinstance(inner, dict):
+            _merge(inner, value)
+        else:
+            into[name] = value
+
+
+def _put(into: dict[str, Any], path: list[str], value: Any) -> None:
+    for step in path[:-1]:
+        inner = into.get(step)
+        if not isinstance(inner, dict):
+            inner = into[step] = {}
+        into = inner
+    into[path[-1]] = value
+
+
+def _parsed(text: str) -> Any:
+    """A JSON list stays a list (`["a","b"]`); everything else is a string, which pydantic turns into its type."""
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text
+
+
+def _explain(kind: type[Settings], error: ValidationError) -> str:
+    lines = [f"The settings do not fit ({kind.__name__}). Nothing was started."]
+    for problem in error.errors(include_url=False):
+        name = ".".join(str(step) for step in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(sorted(_group(kind, problem["loc"][:-1]).model_fields))
+            lines.append(f"  {name}: unknown setting. Known here: {known}.")
+        elif problem["type"] == "missing":
+            lines.append(f"  {name}: required, but not given.")
+        else:
+            lines.append(f"  {name}: {problem['msg']} (got {problem['input']!r}).")
+    return "\n".join(lines)
+
+
+def _group(kind: type[Settings], path: tuple[int | str, ...]) -> type[Settings]:
+    for step in path:
+        annotation = kind.model_fields[str(step)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Settings):
+            kind = annotation
+    return kind
