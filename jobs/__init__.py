@@ -1,0 +1,1 @@
+"""Entry points of the container: thin modules that start `scorer.run` and `scorer.training`."""
