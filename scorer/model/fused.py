@@ -1,0 +1,171 @@
+"""Towers + fusion + head: one network to train, cut at the image embeddings into the two models that a bundle holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from scorer.model.fusions import FUSIONS
+from scorer.model.tables import choose
+from scorer.model.towers import IMAGE_TOWERS, NUMBER_TOWERS, dense
+
+OUTPUT = "prediction"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which towers, with which sizes."""
+
+    image_tower: str
+    """A name in `IMAGE_TOWERS`."""
+
+    filters: tuple[int, ...]
+    """Channels of the image tower's convolutions."""
+
+    embedding: int
+    """D, length of an image's embedding."""
+
+    number_tower: str
+    """A name in `NUMBER_TOWERS`."""
+
+    numbers: tuple[int, ...]
+    """Units of the number tower's layers."""
+
+    head: tuple[int, ...]
+    """Units of the layers between fusion and output."""
+
+
+@dataclass(frozen=True)
+class FusedModel:
+    """One set of weights seen three ways."""
+
+    image_tower: keras.Model
+    """uint8 [B, S, S, 3] -> float32 [B, D]."""
+
+    head: keras.Model
+    """features float32 [B, F], embeddings float32 [B, K, D], mask bool [B, K] -> {"prediction": float32 [B]}; K is free."""
+
+    whole: keras.Model
+    """features float32 [B, F], images uint8 [B, K, S, S, 3], mask bool [B, K] -> {"prediction": float32 [B]}; for training."""
+
+
+def build_fused(
+    width: int,
+    size: int,
+    scaling: str,
+    recipe: Recipe,
+    fusion: str,
+    augmentation: Sequence[keras.Layer] = (),
+    image_dropout: float = 0.0,
+    seed: int = 0,
+) -> FusedModel:
+    """A fresh fused model with random weights.
+
+    Args:
+        width: F, columns of the feature matrix.
+        size: S, side of the square images in pixels.
+        scaling: a name in `scorer.model.towers.SCALINGS`.
+        recipe: towers and sizes.
+        fusion: a name in `FUSIONS`.
+        augmentation: layers on float32 pixels [T, S, S, 3] of 0 to 255; at work in training only.
+        image_dropout: share of listings that train without their images.
+        seed: of the image dropout.
+
+    Raises:
+        SettingsError: an unknown tower or fusion; the message lists the known ones.
+    """
+    fuse = choose(FUSIONS, "fusion", fusion)
+    tower = choose(IMAGE_TOWERS, "image tower", recipe.image_tower)(size, scaling, recipe.filters, recipe.embedding)
+    features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
+
+    embeddings = keras.Input((None, recipe.embedding), name="embeddings")
+    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers)
+    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head))
+    head = keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="head")
+
+    images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
+    present = ImageDropout(image_dropout, seed)(mask)
+    embedded = PerImage(tower, augmentation)(images, present)
+    inputs = {"features": features, "images": images, "mask": mask}
+    whole = keras.Model(inputs, head({"features": features, "embeddings": embedded, "mask": present}), name="whole")
+    return FusedModel(tower, head, whole)
+
+
+def build_numbers_only(width: int, recipe: Recipe) -> keras.Model:
+    """The same number tower and head without any image: what the fused model is compared with.
+
+    Returns:
+        {"features": float32 [B, F]} -> {"prediction": float32 [B]}.
+    """
+    features = _features(width)
+    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers)
+    return keras.Model({"features": features}, _output(dense(numbers, recipe.head)), name="numbers_only")
+
+
+class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
+    """Applies the image tower to the images that are there: a listing with k images costs k images, not K padded ones."""
+
+    def __init__(self, tower: keras.Model, augmentation: Sequence[keras.Layer] = ()) -> None:
+        super().__init__(name="per_image", dtype="float32")
+        self.tower = tower
+        self.augmentation = list(augmentation)
+        self.built = True  # the tower brought its weights
+
+    def call(self, images: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Embed.
+
+        Args:
+            images: uint8 [B, K, S, S, 3].
+            mask: bool [B, K].
+            training: augment first. The tower gets uint8 all the same: it sees in training what it sees in scoring.
+
+        Returns:
+            float32 [B, K, D], zeros where there is no image.
+        """
+        places = tf.where(mask)
+        # One blank image goes along: TensorFlow's fused convolutions refuse a batch of none (oneDNN, 2.21).
+        pixels = tf.concat([tf.gather_nd(images, places), tf.zeros_like(images[:1, 0])], axis=0)
+        if training and self.augmentation:
+            values = tf.cast(pixels, tf.float32)
+            for layer in self.augmentation:
+                values = layer(values, training=True)
+            pixels = tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
+        embeddings = self.tower(pixels, training=training)[:-1]
+        shape = tf.concat([tf.shape(mask, out_type=tf.int64), [self.tower.output_shape[-1]]], axis=0)
+        return tf.scatter_nd(places, embeddings, shape)
+
+    def compute_output_spec(
+        self, images: keras.KerasTensor, mask: keras.KerasTensor, training: bool = False
+    ) -> keras.KerasTensor:
+        """The shape alone: gather and scatter have no symbolic form in Keras."""
+        return keras.KerasTensor((*images.shape[:2], self.tower.output_shape[-1]), dtype="float32")
+
+
+class ImageDropout(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
+    """Takes all images away from a share of the listings while training, so that missing images degrade gently."""
+
+    def __init__(self, rate: float, seed: int) -> None:
+        super().__init__(name="image_dropout")
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """bool [B, K] -> bool [B, K]."""
+        if not training or not self.rate:
+            return mask
+        kept = keras.random.uniform((tf.shape(mask)[0], 1), seed=self.seed_generator) >= self.rate
+        return tf.logical_and(mask, kept)
+
+    def compute_output_spec(self, mask: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """As the mask that came in."""
+        return keras.KerasTensor(mask.shape, dtype="bool")
+
+
+def _features(width: int) -> keras.KerasTensor:
+    return keras.Input((width,), dtype="float32", name="features")
+
+
+def _output(hidden: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    return {OUTPUT: layers.Reshape((), name=OUTPUT)(layers.Dense(1)(hidden))}
