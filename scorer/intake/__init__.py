@@ -1,0 +1,1 @@
+"""How a listing becomes numbers and pixels: partitions, rows, fetching, decoding, the tf.data chain."""

@@ -1,0 +1,45 @@
+"""Image formats, one file each. To add one: its file, its line in FORMATS, its sample in tests/images.py."""
+
+from scorer.errors import ImageFault
+from scorer.intake.formats import bmp, gif, jpeg, png, webp
+from scorer.intake.formats.raster import Format
+
+FORMATS: dict[str, Format] = {
+    "JPEG": Format(jpeg.recognise, jpeg.probe, jpeg.decode),
+    "PNG": Format(png.recognise, png.probe, png.decode),
+    "WebP": Format(webp.recognise, webp.probe, webp.decode),
+    "GIF": Format(gif.recognise, gif.probe, gif.decode),
+    "BMP": Format(bmp.recognise, bmp.probe, bmp.decode),
+}
+
+_NAMED_IN_REFUSALS = {
+    "HEIC": (4, b"ftyphei"),
+    "HEIF": (4, b"ftypmif1"),
+    "AVIF": (4, b"ftypavi"),
+    "JPEG XL": (0, b"\xff\x0a"),
+    "TIFF (little endian)": (0, b"II*\x00"),
+    "TIFF (big endian)": (0, b"MM\x00*"),
+    "PDF": (0, b"%PDF"),
+    "an icon": (0, b"\x00\x00\x01\x00"),
+    "a ZIP archive": (0, b"PK\x03\x04"),
+    "gzip": (0, b"\x1f\x8b"),
+    "a text, HTML or XML page": (0, b"<"),
+    "JSON": (0, b"{"),
+}
+"""What else arrives under an image's name, by offset and bytes: for the message only, nothing here is decoded."""
+
+
+def recognise(data: bytes) -> tuple[str, Format]:
+    """Name and functions of the format that the bytes are in; the name of the file plays no part.
+
+    Raises:
+        ImageFault: image_corrupt for an empty file, image_unsupported for anything that is none of FORMATS.
+    """
+    for name, candidate in FORMATS.items():
+        if candidate.recognise(data):
+            return name, candidate
+    if not data:
+        raise ImageFault("image_corrupt", "the file is empty")
+    start = data[:64].lstrip()
+    other = next((n for n, (at, magic) in _NAMED_IN_REFUSALS.items() if start.startswith(magic, at)), "unknown")
+    raise ImageFault("image_unsupported", f"neither of {', '.join(FORMATS)}: {other}; begins with {data[:16]!r}")
