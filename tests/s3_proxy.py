@@ -1,0 +1,202 @@
+"""A proxy in front of the juicefs gateway, a process of its own: stricter than the gateway, and faulty on demand.
+
+It adds what the gateway lacks (conditional PUT; Content-MD5 on bulk deletes, which current clients no longer send) and
+injects the faults that a real store shows on a bad day. The Host header is passed on, so that signatures stay valid.
+
+Control, on the same port under a name that no bucket may have: PUT /__faults__ with a JSON list of faults replaces the
+faults, DELETE heals and forgets, GET answers {"requests": [[method, path], ...], "injected": [count per fault]}.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import random
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import ClientResponse, ClientSession, TCPConnector, web
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from yarl import URL
+
+CONTROL = "/__faults__"
+WRITES = ("PUT", "POST", "DELETE")
+HOP_BY_HOP = ("connection", "content-length", "expect", "keep-alive", "transfer-encoding")
+BEFORE_THE_STORE = {
+    "slow_down": (503, "SlowDown", "Please reduce your request rate."),
+    "internal_error": (500, "InternalError", "We encountered an internal error. Please try again."),
+}
+
+
+@dataclass
+class Fault:
+    """One kind of trouble and the requests that it befalls.
+
+    Attributes:
+        kind: slow_down, internal_error, reset (no answer at all), latency (late, but whole), truncate (half of the
+            body, then the connection closes), stall (half of the body, then silence for `seconds`).
+        key: the path (/bucket/key, decoded) contains this.
+        method: of the request.
+        share: of the matching requests, drawn by a seeded generator.
+        times: befalls so many requests and no more.
+        seconds: how long latency and stall last.
+    """
+
+    kind: str
+    key: str = ""
+    method: str = "GET"
+    share: float = 1.0
+    times: int | None = None
+    seconds: float = 0.0
+    injected: int = 0
+
+    def befalls(self, request: web.Request, draw: float) -> bool:
+        """Whether this request is hit; counts it."""
+        wanted = request.method == self.method and self.key in unquote(request.path)
+        hit = wanted and draw < self.share and (self.times is None or self.injected < self.times)
+        self.injected += hit
+        return hit
+
+
+@dataclass
+class Proxy:
+    """One gateway behind one port."""
+
+    upstream: URL
+    credentials: Credentials
+    session: ClientSession | None = None
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    dice: random.Random = field(default_factory=lambda: random.Random(0))
+    writing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def connection(self, _: web.Application) -> AsyncIterator[None]:
+        """Holds the connection to the gateway while the proxy runs."""
+        async with ClientSession(auto_decompress=False, connector=TCPConnector(limit=0)) as self.session:
+            yield
+
+    async def control(self, request: web.Request) -> web.Response:
+        """Faults in, counts out."""
+        if request.method == "GET":
+            return web.json_response({"requests": self.requests, "injected": [f.injected for f in self.faults]})
+        self.faults = [Fault(**values) for values in await request.json()] if request.method == "PUT" else []
+        self.requests.clear()
+        self.dice = random.Random(0)
+        return web.Response()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One S3 request, hit by at most one fault."""
+        self.requests.append((request.method, unquote(request.path)))
+        draw = self.dice.random()
+        fault = next((fault for fault in self.faults if fault.befalls(request, draw)), None)
+        if fault is None:
+            return await self.forward(request, None)
+        if fault.kind in BEFORE_THE_STORE:
+            return s3_error(*BEFORE_THE_STORE[fault.kind])
+        if fault.kind == "reset":
+            reset(request)
+            return web.Response()
+        if fault.kind == "latency":
+            await asyncio.sleep(fault.seconds)
+        return await self.forward(request, fault)
+
+    async def forward(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        """Pass the request on; writes to one key queue up, so that a condition still holds when its write is done."""
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        if request.method == "POST" and "delete" in request.query:
+            headers["Content-MD5"] = base64.b64encode(hashlib.md5(body).digest()).decode()
+        if request.method not in WRITES:
+            return await self.pass_on(request, headers, body, fault)
+        async with self.writing[request.path]:
+            refusal = await self.broken_condition(request) if request.method == "PUT" else None
+            return refusal or await self.pass_on(request, headers, body, fault)
+
+    async def pass_on(
+        self, request: web.Request, headers: dict[str, str], body: bytes, fault: Fault | None
+    ) -> web.StreamResponse:
+        """Ask the gateway and give its answer back, whole or torn."""
+        async with self.ask(request.method, URL(request.raw_path, encoded=True), headers, body) as answer:
+            content = await answer.read()
+            response = web.StreamResponse(status=answer.status)
+            response.headers.extend((k, v) for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP)
+            response.content_length = int(answer.headers.get("Content-Length", len(content)))
+        await response.prepare(request)
+        torn = fault is not None and fault.kind in ("truncate", "stall")
+        await response.write(content[: len(content) // 2] if torn else content)
+        if torn and fault is not None:
+            await asyncio.sleep(fault.seconds)
+            close(request)
+        else:
+            await response.write_eof()
+        return response
+
+    def ask(self, method: str, path: URL, headers: dict[str, str], body: bytes = b"") -> Any:
+        """A request to the gateway, as an asynchronous context that yields its answer."""
+        assert self.session is not None
+        url = self.upstream.join(path)
+        return self.session.request(method, url, headers=headers, data=body, allow_redirects=False)
+
+    async def broken_condition(self, request: web.Request) -> web.Response | None:
+        """The refusal that S3 would answer to If-None-Match or If-Match, or None when the write may go ahead."""
+        absent, known = request.headers.get("If-None-Match"), request.headers.get("If-Match")
+        if absent is None and known is None:
+            return None
+        path = URL(request.raw_path, encoded=True).with_query(None)
+        signed = AWSRequest(method="HEAD", url=str(self.upstream.join(path)))
+        S3SigV4Auth(self.credentials, "s3", "us-east-1").add_auth(signed)
+        answer: ClientResponse
+        async with self.ask("HEAD", path, dict(signed.headers)) as answer:
+            etag = answer.headers.get("ETag", "").strip('"') if answer.status == 200 else None
+        if known is not None and etag is None:
+            return s3_error(404, "NoSuchKey", "The specified key does not exist.")
+        if (absent == "*" and etag is not None) or (known is not None and known.strip('"') != etag):
+            return s3_error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
+        return None
+
+
+def s3_error(status: int, code: str, message: str) -> web.Response:
+    """An error as S3 words it."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return web.Response(status=status, text=text, content_type="application/xml")
+
+
+def close(request: web.Request) -> None:
+    """Close the client's connection after what has been written."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def reset(request: web.Request) -> None:
+    """Close the client's connection with RST, as a dying host does."""
+    if request.transport is not None:
+        at_once = struct.pack("ii", 1, 0)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        request.transport.abort()
+
+
+def main() -> None:
+    """Serve until terminated."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--upstream", required=True)
+    parser.add_argument("--credentials", type=json.loads, required=True)
+    options = parser.parse_args()
+    proxy = Proxy(URL(options.upstream), Credentials(*options.credentials))
+    app = web.Application(client_max_size=2**31)
+    app.cleanup_ctx.append(proxy.connection)
+    app.router.add_route("*", CONTROL, proxy.control)
+    app.router.add_route("*", "/{path:.*}", proxy.handle)
+    web.run_app(app, host="127.0.0.1", port=options.port, print=None, access_log=None, shutdown_timeout=0.1)
+
+
+if __name__ == "__main__":
+    main()
