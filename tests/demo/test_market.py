@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.demo.market import FLAWED_PHOTOS, NEW_CITY, Market, make_market
-from scorer.demo.photos import FLAWS
+from scorer.demo.photos import FLAWS, Photo
+from scorer.demo.pictures import Pixels
 
 SMALL = 120
 
@@ -31,7 +32,15 @@ def digest_of(directory: Path) -> str:
 
 def ids(market: Market, night: int) -> list[str | None]:
     table = ds.dataset(market.listings / market.nights[night]).to_table(columns=["listing_id"])
-    return table.column("listing_id").to_pylist()
+    given: list[str | None] = table.column("listing_id").to_pylist()
+    return given
+
+
+def pixels_of(market: Market, photo: Photo) -> Pixels:
+    """Decoded by OpenCV, which sets JPEGs upright."""
+    pixels = cv2.imread(str(market.listings / photo.uri))
+    assert pixels is not None, photo.uri
+    return pixels.astype(np.uint8)
 
 
 def test_the_same_seed_makes_the_same_files_byte_for_byte(market: Market, tmp_path: Path) -> None:
@@ -48,9 +57,8 @@ def test_every_photo_exists_and_is_upright_but_for_those_broken_on_purpose(marke
         if photo.flaw:
             flaws[photo.flaw] = flaws.get(photo.flaw, 0) + 1
         else:
-            pixels = cv2.imread(str(market.listings / photo.uri))
-            assert pixels is not None, photo.uri
-            assert pixels.shape[1] > pixels.shape[0], f"{photo.uri} is not set upright by its EXIF orientation"
+            height, width = pixels_of(market, photo).shape[:2]
+            assert width > height, f"{photo.uri} is not set upright by its EXIF orientation"
 
     assert flaws == dict.fromkeys(FLAWS, FLAWED_PHOTOS)
     absent = [photo.flaw for photo in market.photos if not (market.listings / photo.uri).is_file()]
@@ -75,9 +83,7 @@ def test_the_hidden_condition_moves_the_price(market: Market) -> None:
 def test_the_hidden_condition_shows_in_the_photos_and_in_no_column(market: Market) -> None:
     homes = [home for home in market.homes if home.photos and not any(photo.flaw for photo in home.photos)]
     condition = np.array([home.condition for home in homes])
-    brightness = [
-        np.mean([cv2.imread(str(market.listings / photo.uri)).mean() for photo in home.photos]) for home in homes
-    ]
+    brightness = [np.mean([pixels_of(market, photo).mean() for photo in home.photos]) for home in homes]
     columns = {
         "area_m2": [home.area_m2 for home in homes],
         "rooms": [home.rooms for home in homes],
