@@ -1,0 +1,144 @@
+"""Models as frozen graphs: weights become constants, Python stays behind; what comes back is checked before it runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its types are a package of their own
+from tensorflow.core.framework import graph_pb2
+
+# The one way from variables to constants that TensorFlow 2 offers; its own converters use it under this name.
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from scorer.errors import BundleError
+from scorer.model import graph_names, graph_safety
+
+MAX_GRAPH_BYTES = 1 << 30
+"""Largest graph that is parsed. A protobuf ends at 2 GiB; the largest backbone of keras.applications has 0.8 GB."""
+
+INPUT = "input/"
+OUTPUT = "output/"
+"""Prefixes of the nodes that are a graph's interface: `input/pixels`, `output/embedding`."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph that was found safe, ready to be called.
+
+    Attributes:
+        inputs: names and TensorSpecs that it takes.
+        outputs: names that it gives.
+    """
+
+    inputs: Mapping[str, tf.TensorSpec]
+    outputs: tuple[str, ...]
+    _function: Callable[..., list[tf.Tensor]]
+
+    def __call__(self, **tensors: Any) -> dict[str, tf.Tensor]:
+        """Outputs by name, from one tensor for each input's name."""
+        return dict(zip(self.outputs, self._function(*(tensors[name] for name in self.inputs)), strict=True))
+
+
+def freeze(
+    function: keras.Model | Callable[..., Any], signature: Mapping[str, tf.TensorSpec], outputs: Sequence[str] = ()
+) -> bytes:
+    """A model, as it predicts, as a GraphDef without variables. Equal weights give equal bytes.
+
+    Args:
+        function: a Keras model whose inputs have the signature's names (or that has one input), or any function that
+            TensorFlow can trace; it takes the signature's names as keywords.
+        signature: type and shape of each input; None where the size is free.
+        outputs: names of what is returned, when that is no dictionary; by default a model's own output names.
+
+    Returns:
+        The serialised GraphDef; `load_graph` takes it.
+
+    Raises:
+        BundleError: the model does something that `graph_safety` does not admit.
+    """
+
+    def predict(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _named(_call(function, tensors), outputs or getattr(function, "output_names", ("output",)))
+
+    named = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in signature.items()}
+    traced = tf.function(predict, autograph=False).get_concrete_function(**named)
+    # Control flow stays a function call each: lowered, it would become Switch and Merge, which form loops.
+    frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+    graph = frozen.graph.as_graph_def()
+    graph_safety.strip(graph)
+    interface = {tensor.op.name: INPUT + name for name, tensor in zip(sorted(named), frozen.inputs, strict=True)}
+    for name, tensor in zip(sorted(traced.structured_outputs), frozen.outputs, strict=True):
+        interface[OUTPUT + name] = OUTPUT + name
+        node = graph.node.add(name=OUTPUT + name, op="Identity", input=[tensor.name])
+        node.attr["T"].type = tensor.dtype.as_datatype_enum
+    graph_names.canonical(graph, interface)
+    graph_safety.check(graph, "The model")
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def load_graph(data: bytes, what: str) -> Graph:
+    """Check a frozen graph and make it callable. Nothing of it runs before it was found safe.
+
+    Args:
+        data: what `freeze` gave.
+        what: the file it came from, for messages.
+
+    Raises:
+        BundleError: not a graph, not one of ours, or not safe; names the operation that is refused.
+    """
+    graph = check_graph(data, what)
+    inputs = [node.name.removeprefix(INPUT) for node in graph.node if node.op == "Placeholder"]
+    outputs = [node.name.removeprefix(OUTPUT) for node in graph.node if node.name.startswith(OUTPUT)]
+    try:
+        imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        function = imported.prune(
+            [imported.graph.get_tensor_by_name(f"{INPUT}{name}:0") for name in inputs],
+            [imported.graph.get_tensor_by_name(f"{OUTPUT}{name}:0") for name in outputs],
+        )
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        first_line = str(error).partition("\n")[0][:500]
+        raise BundleError(
+            f"{what} is no graph that TensorFlow {tf.__version__} takes: {first_line}. Nothing was scored;"
+            " save the bundle again with this version, or score with the version that saved it."
+        ) from None
+    specs = {name: tf.TensorSpec(t.shape, t.dtype, name) for name, t in zip(inputs, function.inputs, strict=True)}
+    return Graph(specs, tuple(outputs), function)
+
+
+def check_graph(data: bytes, what: str) -> Any:
+    """The parsed GraphDef, stripped and found safe. Raises BundleError."""
+    if len(data) > MAX_GRAPH_BYTES:
+        raise BundleError(
+            f"{what} has {len(data):,} bytes, more than the limit of {MAX_GRAPH_BYTES:,}. It was not read."
+        )
+    graph = graph_pb2.GraphDef()
+    try:
+        graph.ParseFromString(data)
+    except DecodeError as error:
+        raise BundleError(
+            f"{what} is no TensorFlow graph ({error}). Nothing was scored; save the bundle again."
+        ) from None
+    graph_safety.strip(graph)
+    graph_safety.check(graph, what)
+    strange = [node.name for node in graph.node if node.op == "Placeholder" and not node.name.startswith(INPUT)]
+    if strange or not any(node.name.startswith(OUTPUT) for node in graph.node):
+        found = f"an unnamed input {strange[0]!r}" if strange else "no named output"
+        raise BundleError(f"{what} is no graph of this package: {found}. Nothing was scored; save the bundle again.")
+    return graph
+
+
+def _call(function: Any, tensors: dict[str, tf.Tensor]) -> Any:
+    if not isinstance(function, keras.Model):
+        return function(**tensors)
+    if len(tensors) == 1:
+        return function(*tensors.values(), training=False)
+    return function([tensors[tensor.name] for tensor in function.inputs], training=False)
+
+
+def _named(result: Any, names: Sequence[str]) -> dict[str, tf.Tensor]:
+    if isinstance(result, Mapping):
+        return dict(result)
+    results = result if isinstance(result, list | tuple) else [result]
+    return dict(zip(names, results, strict=True))
