@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="scorer" \
       org.opencontainers.image.description="Scores marketplace listings, numbers and images together, as a batch job." \
       org.opencontainers.image.licenses="Apache-2.0"
 
-# The base's own installers go; the dependencies live in /opt/scorer, which has none.
+# The base's own installers go; the dependencies live in /opt/scorer, which never had pip.
 RUN rm -rf /usr/local/lib/python3.11/ensurepip /usr/local/lib/python3.11/site-packages/* /usr/local/bin/pip* \
     && useradd --uid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin scorer
 
