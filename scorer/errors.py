@@ -26,6 +26,10 @@ class StoreUnreachable(Transient):
     """The object store did not answer, throttled beyond the retries, or broke off its answers."""
 
 
+class CredentialsRefused(StoreUnreachable):
+    """The store does not accept our credentials: it speaks of us, not of the object, so it degrades no row."""
+
+
 class InputChanged(Transient):
     """An input object is no longer the one that was planned."""
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
 from scorer.errors import (
+    CredentialsRefused,
     Forbidden,
     InputChanged,
     NotFound,
@@ -128,7 +129,7 @@ class ObjectStore:
     def __init__(self, concurrency: int = 32) -> None:
         """`concurrency` bounds the pooled connections, not the requests: callers bound those."""
         self.concurrency = concurrency
-        self._stores: dict[str, "S3Store"] = {}
+        self._stores: dict[str, S3Store] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (ObjectStore, (self.concurrency,))
@@ -403,7 +404,7 @@ def _from_obstore(uri: str, error: Exception) -> Exception:
     if isinstance(error, PreconditionError):
         return PreconditionFailed(f"{uri} is not the version that was asked for.")
     if isinstance(error, UnauthenticatedError) or any(code in text for code in CREDENTIAL_CODES):
-        return StoreUnreachable(f"{uri}: the store does not accept the credentials. {text}")
+        return CredentialsRefused(f"{uri}: the store does not accept the credentials. {text}")
     if isinstance(error, PermissionDeniedError | PermissionError):
         return Forbidden(f"{uri}: access denied.")
     if "response body" in text or "end of file" in text or "IncompleteMessage" in text:
@@ -413,9 +414,9 @@ def _from_obstore(uri: str, error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def _boto_errors(uri: str) -> Iterator[None]:
-    """botocore's errors as ours; the one place that tells transient from terminal at the store."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    """Botocore's errors as ours; the one place that tells transient from terminal at the store."""
     from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:
         yield
@@ -424,7 +425,7 @@ def _boto_errors(uri: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise _from_status(uri, code, status, str(error)) from None
     except NoCredentialsError:
-        raise StoreUnreachable(
+        raise CredentialsRefused(
             f"{uri}: no AWS credentials were found. Set AWS_PROFILE or AWS_ACCESS_KEY_ID, or attach a role."
         ) from None
     except (BotoCoreError, S3UploadFailedError) as error:
@@ -433,7 +434,9 @@ def _boto_errors(uri: str) -> Iterator[None]:
 
 def _from_status(uri: str, code: str, status: int, text: str) -> Exception:
     if code in CREDENTIAL_CODES:
-        return StoreUnreachable(f"{uri}: the store does not accept the credentials ({code}).")
+        return CredentialsRefused(
+            f"{uri}: the store does not accept the credentials ({code}). Renew them and start again."
+        )
     if status == 404:
         return NotFound(f"{uri}: there is no such object{' (no such bucket)' if code == 'NoSuchBucket' else ''}.")
     if status in (401, 403):

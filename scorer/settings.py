@@ -91,8 +91,8 @@ class Job(Settings):
     require_partition: bool = False
     """A partition that does not exist is an error (exit 3), not a quiet night (exit 99)."""
 
-    max_images: int | None = Field(None, gt=0)
-    """Images used per listing, the first ones; by default as many as the bundle was trained with."""
+    force: bool = False
+    """Score again although this very work is published already."""
 
     rows_per_unit: int = Field(4096, gt=0)
     """Rows per work unit: what is redone at most after a crash, and what one worker takes at a time."""
@@ -116,6 +116,7 @@ class Job(Settings):
         re-score; the other way round would serve stale scores.
         """
         values = self.model_dump(mode="json", exclude=set(CHANGES_NO_SCORE))
+        # A contract is named by its place; the caller adds its content (see run/plan.py).
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -130,7 +131,7 @@ class Job(Settings):
 
 
 CHANGES_NO_SCORE = frozenset(
-    {"listings", "bundle", "predictions", "partition", "quarantine", "state", "require_partition", "speed"}
+    {"listings", "partition", "bundle", "predictions", "quarantine", "state", "require_partition", "force", "speed"}
 )
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
 

@@ -1,0 +1,156 @@
+"""An image's URI to its bytes, or a named failure.
+
+A URI is hostile input: it comes from whoever wrote the listing. Only the listings' own place and what the settings add
+to it may be read, and no way leads up or out.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scorer.errors import (
+    CredentialsRefused,
+    Forbidden,
+    ImageFault,
+    NotFound,
+    SettingsError,
+    StoreUnreachable,
+    Terminal,
+    TooLarge,
+)
+from scorer.objectstore import ObjectStore, canonical, join, parse
+from scorer.settings import ImageLimits, ImageSources
+
+UNREACHABLE_IN_A_ROW = 8
+"""Images in a row that the store fails to deliver, each after its own retries, before the store counts as down."""
+
+MAX_URI = 2048
+"""Longest URI, in characters: S3 keys end at 1,024 bytes, file systems at 4,096."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ImagePlaces:
+    """Resolves URIs against the listings' place and refuses what is not allowed.
+
+    Attributes:
+        base: folder or prefix of the listings, canonical.
+        buckets: S3 buckets that may be read.
+        folders: local folders that may be read, or None for all (listings that are local themselves).
+    """
+
+    base: str
+    buckets: frozenset[str]
+    folders: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, base: str, sources: ImageSources) -> "ImagePlaces":
+        """Listings in S3: their bucket and no local file. Local listings: any local file, or those that are named."""
+        place = parse(base)
+        folders = tuple(canonical(folder) for folder in sources.folders)
+        if place.bucket is not None:
+            return cls(canonical(base), frozenset({place.bucket, *sources.buckets}), folders)
+        return cls(canonical(base), frozenset(sources.buckets), (canonical(base), *folders) if folders else None)
+
+    def resolve(self, text: str) -> str:
+        """The canonical URI of an image. Raises ImageFault(image_forbidden)."""
+        if len(text) > MAX_URI or not text.isprintable():
+            raise ImageFault("image_forbidden", f"malformed URI {text[:80]!r}")
+        scheme, separator, _ = text.partition("://")
+        if separator and scheme not in ("s3", "file"):
+            raise ImageFault("image_forbidden", f"scheme {scheme[:20]!r} of {text[:200]!r} is not allowed")
+        absolute = separator or text.startswith("/")
+        try:
+            place = parse(text if absolute else join(self.base, text))
+        except SettingsError as error:
+            raise ImageFault("image_forbidden", str(error)) from None
+        if ".." in text.split("/") or (scheme == "file" and "%2e" in text.lower()):
+            raise ImageFault("image_forbidden", f"{text[:200]!r} leads up by '..'")
+        self._insist(place.bucket, place.key, text)
+        return place.uri
+
+    def _insist(self, bucket: str | None, path: str, text: str) -> None:
+        if bucket is not None:
+            if bucket not in self.buckets:
+                raise ImageFault("image_forbidden", f"bucket {bucket!r} of {text[:200]!r} is not allowed")
+        elif self.folders is not None and not any(path.startswith(folder + "/") for folder in self.folders):
+            raise ImageFault("image_forbidden", f"{text[:200]!r} is outside the allowed folders")
+
+
+class Fetcher:
+    """Image bytes by URI, many at a time. Thread-safe; close it, or use it as a context manager."""
+
+    def __init__(self, store: ObjectStore, limits: ImageLimits, concurrency: int) -> None:
+        """`concurrency` is the number of requests in flight at the store."""
+        self._store = store
+        self._limits = limits
+        self._pool = ThreadPoolExecutor(concurrency, "fetch")
+        self._failed_in_a_row = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop what is queued and end the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def get(self, uri: str) -> bytes:
+        """The bytes of one image.
+
+        Raises:
+            ImageFault: this image cannot be had; others can.
+            StoreUnreachable: the store is down, or does not accept our credentials.
+        """
+        try:
+            data = self._store.get(uri, max_bytes=self._limits.max_bytes).data
+        except NotFound as error:
+            raise ImageFault("image_not_found", str(error)) from None
+        except Forbidden as error:
+            raise ImageFault("image_forbidden", str(error)) from None
+        except TooLarge as error:
+            raise ImageFault("image_too_large", str(error)) from None
+        except Terminal as error:
+            raise ImageFault("image_unreachable", str(error)) from None
+        except CredentialsRefused:
+            raise
+        except StoreUnreachable as error:
+            self._count_failure(uri, error)
+            raise ImageFault("image_unreachable", str(error)) from None
+        self._failed_in_a_row = 0
+        return data
+
+    def start(self, uri: str, then: Callable[[bytes], Result]) -> "Future[bytes | Result] | None":
+        """Begin to fetch a remote image; None for a local file, which whoever decodes it reads at once itself.
+
+        Args:
+            uri: canonical.
+            then: what to make of a large image at once, so that few large bodies are held at a time.
+        """
+        if parse(uri).bucket is None:
+            return None
+        return self._pool.submit(self._fetch, uri, then)
+
+    def _fetch(self, uri: str, then: Callable[[bytes], Result]) -> "bytes | Result":
+        data = self.get(uri)
+        return data if len(data) <= HOLD_BYTES else then(data)
+
+    def _count_failure(self, uri: str, error: StoreUnreachable) -> None:
+        with self._lock:
+            self._failed_in_a_row += 1
+            failed = self._failed_in_a_row
+        if failed >= UNREACHABLE_IN_A_ROW:
+            raise StoreUnreachable(
+                f"{failed} images in a row could not be fetched, the last one {uri}. {error}"
+                " Nothing was published; finished units are kept. Start the run again when the store answers."
+            ) from None
+
+
+HOLD_BYTES = 512 * 1024
+"""Larger bodies are decoded in the fetching thread and dropped: 256 images of 20 MiB would take 5 GiB otherwise."""

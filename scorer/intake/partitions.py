@@ -1,0 +1,211 @@
+"""Which files, rows and ETags a partition holds, and the work units it is cut into."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scorer.errors import InputError, NotFound
+from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join
+
+FOOTERS_AT_ONCE = 16
+"""Parquet footers read in parallel: a partition of 10,000 small files costs minutes otherwise."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One Parquet file as it was when the run was planned. `row_groups` holds the rows of each row group."""
+
+    uri: str
+    etag: str
+    size: int
+    row_groups: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file."""
+        return sum(self.row_groups)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The files of one partition, by name.
+
+    Attributes:
+        key: Hive steps below LISTINGS, `ds=2026-11-24` or `region=eu/ds=2026-11-24`; empty if there are none.
+        base: what relative image URIs are resolved against.
+        place: the folder, prefix or file that was listed.
+        files: sorted by URI.
+        schemas: the Arrow schema of each file.
+    """
+
+    key: str
+    base: str
+    place: str
+    files: tuple[InputFile, ...]
+    schemas: tuple[pa.Schema, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+    def __str__(self) -> str:
+        return self.key or self.place
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A row range of one file: what is scored, staged and, after a crash, redone as a whole.
+
+    Attributes:
+        id: digest of file, ETag, row range and of what can change a score; never of who does the work.
+        file: URI of the input file.
+        etag: version of the file.
+        start: first row within the file, from 0.
+        rows: number of rows.
+    """
+
+    id: str
+    file: str
+    etag: str
+    start: int
+    rows: int
+
+    @property
+    def stop(self) -> int:
+        """First row behind the unit."""
+        return self.start + self.rows
+
+
+def find_keys(listings: str, store: ObjectStore) -> list[str]:
+    """Every partition key below LISTINGS, sorted: the Hive paths that hold Parquet files. [''] for a bare folder."""
+    if listings.endswith(".parquet"):
+        return [_own_key(canonical(listings).rpartition("/")[0])]
+    root = canonical(listings)
+    return sorted({_key_below(root, info.uri) or _own_key(root) for info in store.list(root) if _is_data(info.uri)})
+
+
+def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partition | None:
+    """The partition that `key` names below LISTINGS; LISTINGS itself where it is one file or one partition.
+
+    Args:
+        listings: folder or prefix of partitions, one partition, or one Parquet file.
+        key: Hive steps, or None.
+        store: where to read.
+
+    Returns:
+        None if no Parquet file is there.
+
+    Raises:
+        InputError: a file is unreadable, or `key` is needed and missing.
+    """
+    root = canonical(listings)
+    if root.endswith(".parquet"):
+        with contextlib.suppress(NotFound):
+            folder = root.rpartition("/")[0]
+            return _opened(key or _own_key(folder), folder, root, [store.head(root)], store)
+        return None
+    place = join(root, key) if key and not root.endswith("/" + key) else root
+    found = [info for info in store.list(place) if _is_data(info.uri)]
+    if not key:
+        _insist_on_one(listings, {_key_below(root, info.uri) for info in found})
+    return _opened(key or _own_key(root), root, place, found, store) if found else None
+
+
+def cut(partition: Partition, rows_per_unit: int, scores_depend_on: str) -> tuple[Unit, ...]:
+    """Units of up to `rows_per_unit` rows in input order; they never cross a file.
+
+    Args:
+        partition: the planned files.
+        rows_per_unit: at most so many rows.
+        scores_depend_on: digests of bundle and settings; part of every unit's identity.
+    """
+    units = []
+    for file in partition.files:
+        for start in range(0, file.rows, rows_per_unit):
+            rows = min(rows_per_unit, file.rows - start)
+            identity = f"{file.uri}\0{file.etag}\0{start}\0{rows}\0{scores_depend_on}"
+            digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+            units.append(Unit(digest, file.uri, file.etag, start, rows))
+    return tuple(units)
+
+
+def is_unchanged(partition: Partition, store: ObjectStore) -> bool:
+    """Whether a fresh listing shows exactly the planned files in the planned versions."""
+    try:
+        single = partition.place.endswith(".parquet")
+        listed = [store.head(partition.place)] if single else store.list(partition.place)
+    except NotFound:
+        return False
+    now = {(info.uri, info.etag) for info in listed if _is_data(info.uri)}
+    return now == {(file.uri, file.etag) for file in partition.files}
+
+
+def by_file(units: Iterable[Unit]) -> Iterator[list[Unit]]:
+    """Consecutive units of the same file together, so that a file is opened once."""
+    group: list[Unit] = []
+    for unit in units:
+        if group and unit.file != group[0].file:
+            yield group
+            group = []
+        group.append(unit)
+    if group:
+        yield group
+
+
+@contextlib.contextmanager
+def reading(uri: str) -> Iterator[None]:
+    """Turns whatever pyarrow raises on hostile bytes into an InputError that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(
+            f"{uri} is not readable as Parquet: {text}"
+            " Nothing was published. Write the file again, or take it out of the partition."
+        ) from None
+
+
+def _is_data(uri: str) -> bool:
+    name = file_name(uri)
+    return name.endswith(".parquet") and not name.startswith(("_", "."))
+
+
+def _key_below(root: str, uri: str) -> str:
+    steps = uri.removeprefix(root).strip("/").split("/")[:-1]
+    return "/".join(step for step in steps if "=" in step)
+
+
+def _own_key(place: str) -> str:
+    """The Hive steps at the end of a place that is itself a partition."""
+    steps: list[str] = []
+    for step in reversed(place.split("/")):
+        if "=" not in step:
+            break
+        steps.insert(0, step)
+    return "/".join(steps)
+
+
+def _insist_on_one(listings: str, inner: set[str]) -> None:
+    if inner - {""}:
+        some = ", ".join(sorted(inner)[:3]) + (", ..." if len(inner) > 3 else "")
+        raise InputError(f"{listings} holds {len(inner)} partitions: {some}. Say which one with --partition.")
+
+
+def _opened(key: str, base: str, place: str, found: list[ObjectInfo], store: ObjectStore) -> Partition:
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        footers = list(pool.map(lambda info: _footer(info, store), found))
+    return Partition(key, base, place, tuple(file for file, _ in footers), tuple(schema for _, schema in footers))
+
+
+def _footer(info: ObjectInfo, store: ObjectStore) -> tuple[InputFile, pa.Schema]:
+    with reading(info.uri), store.open(info.uri, info.etag) as handle:
+        parquet = pq.ParquetFile(handle)
+        groups = range(parquet.metadata.num_row_groups)
+        rows = tuple(parquet.metadata.row_group(group).num_rows for group in groups)
+        return InputFile(info.uri, info.etag, info.size, rows), parquet.schema_arrow

@@ -1,0 +1,163 @@
+"""Parquet to batches of rows: only the columns that are needed, one work unit at a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scorer.errors import ContractError, InputError
+from scorer.intake.partitions import Partition, Unit, by_file, reading
+from scorer.objectstore import ObjectStore
+
+ID = "listing_id"
+IMAGES = "image_uris"
+
+ROWS_AT_ONCE = 4096
+"""Rows that pyarrow decodes at a time. Bounds the memory even where a file is one giant row group."""
+
+IntArray = np.ndarray[Any, np.dtype[np.int32]]
+
+
+def read_units(
+    units: Iterable[Unit], columns: Sequence[str], store: ObjectStore
+) -> Iterator[tuple[Unit, pa.RecordBatch]]:
+    """The rows of each unit, in the order of the units (which ascend within a file).
+
+    Raises:
+        InputError: a file breaks off or does not decode.
+        InputChanged: a file is not the planned version any more.
+    """
+    for group in by_file(units):
+        with reading(group[0].file), store.open(group[0].file, group[0].etag) as handle:
+            yield from _cut_out(_batches(pq.ParquetFile(handle), group, columns), group)
+
+
+def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of a partition in memory, for training. Partition keys are not among the columns."""
+    tables = []
+    for file in partition.files:
+        with reading(file.uri), store.open(file.uri, file.etag) as handle:
+            tables.append(pq.ParquetFile(handle).read(columns=None if columns is None else list(columns)))
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ContractError(f"The files of {partition} do not agree on their columns: {error}.") from None
+
+
+def scan(partition: Partition, columns: Sequence[str], store: ObjectStore) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """Every row of a partition once, as (file, first row within the file, batch)."""
+    for file in partition.files:
+        at = 0
+        with reading(file.uri), store.open(file.uri, file.etag) as handle:
+            for batch in pq.ParquetFile(handle).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+                yield file.uri, at, batch
+                at += batch.num_rows
+
+
+Located = tuple[int, pa.RecordBatch]
+"""First row within the file, and the rows."""
+
+
+def _batches(parquet: pq.ParquetFile, units: list[Unit], columns: Sequence[str]) -> Iterator[Located]:
+    """The row groups that any unit touches, batch by batch; the others are not read."""
+    at, next_unit = 0, 0
+    for group in range(parquet.metadata.num_row_groups):
+        stop = at + parquet.metadata.row_group(group).num_rows
+        while next_unit < len(units) and units[next_unit].stop <= at:
+            next_unit += 1
+        if next_unit < len(units) and units[next_unit].start < stop:
+            start = at
+            for batch in parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=list(columns)):
+                yield start, batch
+                start += batch.num_rows
+        at = stop
+
+
+def _cut_out(batches: Iterator[Located], units: list[Unit]) -> Iterator[tuple[Unit, pa.RecordBatch]]:
+    """Each unit's rows out of batches that know nothing of units."""
+    waiting = iter(units)
+    unit: Unit | None = next(waiting)
+    held: list[pa.RecordBatch] = []
+    for start, batch in batches:
+        while unit is not None and unit.start < start + batch.num_rows:
+            first, stop = max(unit.start - start, 0), min(unit.stop - start, batch.num_rows)
+            held.append(batch.slice(first, stop - first))
+            if unit.stop > start + batch.num_rows:
+                break
+            yield unit, pa.concat_batches(held) if len(held) > 1 else held[0]
+            unit, held = next(waiting, None), []
+    if unit is not None:
+        raise InputError(
+            f"{unit.file} ends before row {unit.stop:,}, which its footer announces. Nothing was published."
+        )
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """The images of some rows: each distinct URI once.
+
+    Attributes:
+        uris: the distinct URIs as written, in order of appearance.
+        index: int32 [rows, K], position in `uris` of each row's images in order, -1 where a row has fewer; K >= 1.
+        given: int32 [rows], images that each row names, also those beyond K.
+    """
+
+    uris: list[str]
+    index: IntArray
+    given: IntArray
+
+
+def image_table(column: pa.Array, max_images: int) -> ImageTable:
+    """The first `max_images` images of each row of a list<string> or string column; empty entries do not count."""
+    row, text = _flattened(column)
+    filled = pc.fill_null(pc.not_equal(text, ""), False)
+    row, text = row[filled.to_numpy(zero_copy_only=False)], text.filter(filled)
+    given = np.bincount(row, minlength=len(column)).astype(np.int32)
+    position = np.arange(len(row)) - np.repeat(np.cumsum(given) - given, given)
+    within = position < max_images
+    encoded = text.filter(pa.array(within)).dictionary_encode()
+    width = max(1, int(np.minimum(given, max_images).max(initial=0)))
+    index = np.full((len(column), width), -1, np.int32)
+    index[row[within], position[within]] = encoded.indices.to_numpy(zero_copy_only=False)
+    return ImageTable(encoded.dictionary.to_pylist(), index, given)
+
+
+def image_lists(column: pa.Array | pa.ChunkedArray) -> list[list[str]]:
+    """The image URIs of each row as lists, empty entries left out."""
+    check_image_column(column.type)
+    values = column.to_pylist()
+    return [[text for text in ([row] if isinstance(row, str) else row or ()) if text] for row in values]
+
+
+def check_image_column(kind: pa.DataType) -> None:
+    """Raises ContractError unless the column holds lists of strings, or strings."""
+    inner = kind.value_type if _is_list(kind) else kind
+    if pa.types.is_dictionary(inner):
+        inner = inner.value_type
+    if not (is_string(inner) or pa.types.is_null(inner)):
+        raise ContractError(
+            f"Column {IMAGES!r} is {kind}; expected list<string>, or string where a listing has one image."
+            " Nothing was scored."
+        )
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Whether Arrow holds these values as text of any width."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _flattened(column: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Array]:
+    """Row number and text of every entry."""
+    check_image_column(column.type)
+    if not _is_list(column.type):
+        return np.arange(len(column)), pc.cast(column, pa.string())
+    row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    return row, pc.cast(pc.list_flatten(column), pa.string())
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

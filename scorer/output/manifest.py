@@ -1,0 +1,81 @@
+"""The account of a run: what came in, what went out, what it was made with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any, Literal
+
+from scorer.output.tally import Tally
+from scorer.settings import Settings
+
+PACKAGES = ("scorer", "tensorflow", "keras", "numpy", "pyarrow", "simplejpeg", "opencv-python-headless", "pillow")
+"""Packages whose version can change a score."""
+
+
+class BundleRef(Settings):
+    """Which bundle."""
+
+    uri: str
+    name: str
+    version: str
+    digest: str
+
+
+class OutputFile(Settings):
+    """One staged object and the place where readers list it."""
+
+    uri: str
+    """Where it lies in the state; never changed after it was published."""
+    listed: str
+    """Where readers that list the prefix find its copy."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a run would publish: whole files in a folder of this start's own, which no reader knows yet."""
+
+    folder: str
+    predictions: tuple[OutputFile, ...]
+    quarantine: tuple[OutputFile, ...]
+
+
+class RunManifest(Settings):
+    """The account of one run over one partition. Written before the run is published, never changed afterwards."""
+
+    format: Literal[1] = 1
+    outcome: Literal["published"] = "published"
+    run_id: str
+    partition: str
+    listings: str
+    plan_digest: str
+    bundle: BundleRef
+    counts: Tally
+    predictions: tuple[OutputFile, ...]
+    quarantine: tuple[OutputFile, ...]
+    units: int
+    """Work units of the plan."""
+    units_done_earlier: int
+    """Units that an earlier, interrupted start of this run had finished."""
+    started_at: datetime
+    finished_at: datetime
+    seconds: float
+    """Of this start of the run, up to the manifest."""
+    stages: dict[str, dict[str, float]]
+    """Stage -> wall_s and cpu_s summed over its threads, and items."""
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a score."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

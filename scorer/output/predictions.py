@@ -1,0 +1,104 @@
+"""Scores of a unit as rows of the predictions contract."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.contracts import built_in
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Scores = np.ndarray[Any, np.dtype[np.float64]]
+Counts = np.ndarray[Any, np.dtype[np.int32]]
+
+MAIN_OUTPUT = "prediction"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who scores: the same in every row of a run."""
+
+    run_id: str
+    bundle_name: str
+    bundle_version: str
+    bundle_digest: str
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """The scores of some rows and how they came about.
+
+    Attributes:
+        rows: id, features and images, as read.
+        scores: output name -> float64 [n].
+        reasons: reason -> bool [n], the rows that it degrades.
+        images_given: int32 [n].
+        images_used: int32 [n].
+    """
+
+    rows: pa.RecordBatch
+    scores: Mapping[str, Scores]
+    reasons: Mapping[str, Mask]
+    images_given: Counts
+    images_used: Counts
+
+
+def schema(outputs: tuple[str, ...]) -> pa.Schema:
+    """The contract's columns and one more for each further output of the bundle."""
+    extra = tuple(pa.field(f"{MAIN_OUTPUT}_{name}", pa.float64()) for name in outputs if name != MAIN_OUTPUT)
+    return built_in("predictions").arrow_schema(extra)
+
+
+def table(scored: ScoredRows, origin: Origin) -> pa.Table:
+    """One row for each scored row. A row with any score that is not finite failed: all its predictions are null."""
+    count = scored.rows.num_rows
+    failed = ~np.logical_and.reduce([np.isfinite(values) for values in scored.scores.values()])
+    reasons = {**scored.reasons, "prediction_not_finite": failed}
+    degraded = np.logical_or.reduce(list(reasons.values()))
+    status = np.where(failed, "failed", np.where(degraded, "degraded", "scored"))
+    columns: dict[str, Any] = {
+        "listing_id": scored.rows.column("listing_id"),
+        "status": pa.array(status.tolist(), pa.string()),
+        "reasons": _lists(reasons, count),
+        "images_given": pa.array(scored.images_given, pa.int32()),
+        "images_used": pa.array(scored.images_used, pa.int32()),
+        "bundle_name": _constant(origin.bundle_name, count),
+        "bundle_version": _constant(origin.bundle_version, count),
+        "bundle_digest": _constant(origin.bundle_digest, count),
+        "input_fingerprint": pa.array(_fingerprints(scored.rows), pa.string()),
+        "carried_from_run": pa.nulls(count, pa.string()),
+        "run_id": _constant(origin.run_id, count),
+        "scored_at": pa.array([datetime.now(UTC)] * count, pa.timestamp("us", tz="UTC")),
+    }
+    for name, values in scored.scores.items():
+        column = MAIN_OUTPUT if name == MAIN_OUTPUT else f"{MAIN_OUTPUT}_{name}"
+        columns[column] = pa.array(values, pa.float64(), mask=failed)
+    target = schema(tuple(scored.scores))
+    return pa.table([columns[field.name] for field in target], names=target.names).cast(target)
+
+
+def _lists(reasons: Mapping[str, Mask], count: int) -> pa.Array:
+    """Per row the names of the masks that hold, sorted."""
+    names = sorted(reasons)
+    held = np.stack([reasons[name] for name in names], axis=1) if names else np.zeros((count, 0), bool)
+    offsets = np.concatenate([[0], np.cumsum(held.sum(axis=1))]).astype(np.int32)
+    values = pa.array([names[column] for column in np.nonzero(held)[1]], pa.string())
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _constant(value: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string()), count)
+
+
+def _fingerprints(rows: pa.RecordBatch) -> list[str]:
+    """BLAKE2b-128 over each row's feature values and image URIs, by column name."""
+    inputs = rows.select([name for name in sorted(rows.schema.names) if name != "listing_id"])
+    return [
+        blake2b(json.dumps(row, default=str, sort_keys=True).encode(), digest_size=16).hexdigest()
+        for row in inputs.to_pylist()
+    ]

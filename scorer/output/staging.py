@@ -1,0 +1,72 @@
+"""Finished units, kept where any worker on any machine finds them again."""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scorer.errors import AuditError, InputError
+from scorer.intake.partitions import Unit, reading
+from scorer.objectstore import ObjectStore, file_name, join
+from scorer.output.tally import Tally
+
+TALLY = b"scorer.tally"
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """A scored unit: its rows as they will be published, its refused rows, and the count of both."""
+
+    unit: Unit
+    predictions: pa.Table
+    quarantine: pa.Table
+    tally: Tally
+
+
+class Staging:
+    """Unit files below one plan. A unit is finished when its predictions are there; they are written last."""
+
+    def __init__(self, folder: str, store: ObjectStore) -> None:
+        """`folder` belongs to one plan alone."""
+        self._folder, self._store = folder, store
+
+    def save(self, result: UnitResult) -> None:
+        """Both files of a unit. Written twice by two workers they are equal but for the time."""
+        if result.quarantine.num_rows:
+            self._store.put(self._uri(result.unit.id, "quarantine"), _bytes(result.quarantine))
+        metadata = {TALLY: result.tally.model_dump_json().encode()}
+        self._store.put(self._uri(result.unit.id, "predictions"), _bytes(result.predictions, metadata))
+
+    def finished(self) -> frozenset[str]:
+        """Ids of the units that need no more work."""
+        names = (file_name(info.uri) for info in self._store.list(self._folder))
+        return frozenset(name.split(".")[0] for name in names if name.endswith(".predictions.parquet"))
+
+    def predictions(self, units: Iterable[Unit]) -> Iterator[tuple[pa.Table, Tally]]:
+        """The predictions and the tally of each unit, in the order of the units. AuditError: a staged file is damaged."""
+        for unit in units:
+            table = self._read(self._uri(unit.id, "predictions"))
+            yield table, Tally.model_validate_json((table.schema.metadata or {})[TALLY])
+
+    def quarantine(self, units: Iterable[Unit]) -> Iterator[pa.Table]:
+        """The refused rows of units that have some. AuditError: a staged file is damaged."""
+        for unit in units:
+            yield self._read(self._uri(unit.id, "quarantine"))
+
+    def _uri(self, unit_id: str, what: str) -> str:
+        return join(self._folder, f"{unit_id}.{what}.parquet")
+
+    def _read(self, uri: str) -> pa.Table:
+        try:
+            with reading(uri):
+                return pq.read_table(io.BytesIO(self._store.get(uri).data))
+        except InputError as error:
+            raise AuditError(f"The staged unit is damaged: {error} Delete it and start the run again.") from None
+
+
+def _bytes(table: pa.Table, metadata: Mapping[bytes, bytes] | None = None) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(dict(metadata or {})), sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,1 @@
+"""The story of a run. Start reading at score_partition.py."""

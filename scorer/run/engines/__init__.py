@@ -1,0 +1,1 @@
+"""One file per engine: each hands its workers a stream of units, and nothing more."""

@@ -1,0 +1,92 @@
+"""What is to be scored, frozen before the first image is fetched."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from scorer.errors import PreconditionFailed
+from scorer.intake.ids import Ids
+from scorer.intake.partitions import Partition, Unit, cut
+from scorer.objectstore import ObjectStore, join
+from scorer.output.commit import Seen
+from scorer.run.check import Checked
+from scorer.settings import Job, Settings
+
+
+class Plan(Settings):
+    """The units of one partition and everything that a worker must know to score them alike.
+
+    Whoever comes first writes it by a conditional PUT; whoever comes later, on any machine, reads it.
+    """
+
+    format: Literal[1] = 1
+    digest: str
+    """Of files and ETags, bundle, and the settings that can change a score; names the folder of the plan."""
+    run_id: str
+    partition: str
+    created_at: datetime
+    bundle_digest: str
+    rows: int
+    ids_checksum: int
+    repeated_ids: tuple[str, ...]
+    units: tuple[Unit, ...]
+    batch_images: int
+    """Images per forward pass, as resolved when the plan was made."""
+
+    @property
+    def ids(self) -> Ids:
+        """What was found out about the partition's ids."""
+        return Ids(self.rows, frozenset(self.repeated_ids), self.ids_checksum)
+
+    def folder(self, partition_state: str) -> str:
+        """Where plan, staged units and parts of this plan lie."""
+        return join(partition_state, self.digest)
+
+
+def partition_state(job: Job, partition: Partition) -> str:
+    """Where the state of a partition lives."""
+    return join(job.state_uri, partition.key) if partition.key else job.state_uri
+
+
+def plan_digest(checked: Checked, job: Job, seen: Seen) -> str:
+    """Identity of the work: the same at every start, on every machine.
+
+    `--force` on top of a published outcome of the same work makes it another one, again the same at every start.
+    """
+    files = [f"{file.uri} {file.etag} {file.row_groups}" for file in checked.partition.files]
+    digest = _digest([checked.partition.key, checked.bundle.digest, job.fingerprint(), repr(checked.contract), *files])
+    before = seen.published(digest)
+    return f"{digest}-{_digest([before.run_id])[:8]}" if job.force and before is not None else digest
+
+
+def make_plan(digest: str, checked: Checked, ids: Ids, job: Job) -> Plan:
+    """The plan as this process would have it; `freeze` says which one counts."""
+    now = datetime.now(UTC)
+    return Plan(
+        digest=digest,
+        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+        partition=checked.partition.key,
+        created_at=now,
+        bundle_digest=checked.bundle.digest,
+        rows=checked.partition.rows,
+        ids_checksum=ids.checksum,
+        repeated_ids=tuple(sorted(ids.repeated)),
+        units=cut(checked.partition, job.rows_per_unit, digest),
+        batch_images=job.speed.batch_images,
+    )
+
+
+def freeze(plan: Plan, partition_state: str, store: ObjectStore) -> Plan:
+    """Write the plan unless there is one already; the one that is there counts."""
+    uri = join(plan.folder(partition_state), "plan.json")
+    try:
+        store.put(uri, plan.model_dump_json().encode(), if_none_match=True)
+    except PreconditionFailed:
+        return Plan.model_validate_json(store.get(uri).data)
+    return plan
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

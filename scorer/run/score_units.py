@@ -1,0 +1,137 @@
+"""The one loop: a stream of work units in, a stream of results out. Every engine runs it, none has its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.errors import ImageFault
+from scorer.intake.dataset import ImageBatch, ImagePipeline, Request
+from scorer.intake.partitions import Unit
+from scorer.intake.rows import IMAGES, ImageTable, image_table, read_units
+from scorer.model.bundle import Bundle
+from scorer.model.predictor import Predictor
+from scorer.objectstore import ObjectStore
+from scorer.output import predictions, quarantine
+from scorer.output.predictions import Mask, Origin, ScoredRows
+from scorer.output.quarantine import Refusals, Verdicts
+from scorer.output.staging import UnitResult
+from scorer.output.tally import Fault, count
+from scorer.telemetry import Stages
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one worker needs for any unit of a plan; made once per process.
+
+    Attributes:
+        columns: the columns that are read: id, images, features, columns under contract.
+    """
+
+    bundle: Bundle
+    predictor: Predictor
+    images: ImagePipeline
+    refusals: Refusals
+    origin: Origin
+    columns: tuple[str, ...]
+    store: ObjectStore
+    stages: Stages
+
+
+def score_units(units: Iterator[Unit], worker: Worker) -> Iterator[UnitResult]:
+    """Results in the order of the units. Image batches run across listings and never across units.
+
+    Raises:
+        InputError, InputChanged, StoreUnreachable: the unit in hand stays unfinished; those yielded are done.
+    """
+    works = (_prepared(unit, rows, worker) for unit, rows in read_units(units, worker.columns, worker.store))
+    for batch in worker.images.run(_requests(works, worker.predictor.batch_images)):
+        work: UnitWork = batch.request.owner
+        work.take(batch, worker)
+        if batch.request.last:
+            yield _finished(work, worker)
+
+
+@dataclass
+class UnitWork:
+    """A unit while its images come in.
+
+    Attributes:
+        unit: which rows.
+        rows: all of them, as read.
+        verdicts: the refused ones.
+        kept: the others.
+        images: of the kept rows.
+        embeddings: float32 [distinct images, D], filled batch by batch.
+        faults: distinct image -> why it cannot be used.
+    """
+
+    unit: Unit
+    rows: pa.RecordBatch
+    verdicts: Verdicts
+    kept: pa.RecordBatch
+    images: ImageTable
+    embeddings: np.ndarray
+    faults: dict[int, ImageFault] = field(default_factory=dict)
+
+    def take(self, batch: ImageBatch, worker: Worker) -> None:
+        """Embed one batch of the unit's images."""
+        first, number = batch.request.first, len(batch.request.uris)
+        self.faults.update({first + position: fault for position, fault in batch.faults.items()})
+        if number > len(batch.faults):
+            with worker.stages("image tower", number):
+                self.embeddings[first : first + number] = worker.predictor.embed(batch.pixels[:number])
+
+
+def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:
+    verdicts = worker.refusals.verdicts(rows)
+    keep = np.ones(rows.num_rows, bool)
+    keep[list(verdicts)] = False
+    kept = rows.filter(pa.array(keep)) if verdicts else rows
+    images = image_table(kept.column(IMAGES), worker.bundle.max_images)
+    embeddings = np.zeros((len(images.uris), worker.bundle.embedding_size), np.float32)
+    return UnitWork(unit, rows, verdicts, kept, images, embeddings)
+
+
+def _requests(works: Iterator[UnitWork], batch_images: int) -> Iterator[Request]:
+    """The images of each unit in batches; a unit without images asks for an empty one, so that it stays in the order."""
+    for work in works:
+        uris = work.images.uris
+        for first in range(0, max(1, len(uris)), batch_images):
+            stop = first + batch_images
+            yield Request(work, first, uris[first:stop], last=stop >= len(uris))
+
+
+def _finished(work: UnitWork, worker: Worker) -> UnitResult:
+    with worker.stages("head", work.kept.num_rows):
+        scored = _scored(work, worker)
+        table = predictions.table(scored, worker.origin)
+    unit = work.unit
+    refused = quarantine.table(work.rows, work.verdicts, unit.file, unit.start, worker.origin.run_id)
+    faults = [
+        Fault(reason=fault.reason, uri=work.images.uris[position], detail=fault.detail)
+        for position, fault in sorted(work.faults.items())
+    ]
+    tally = count(table, refused, faults, len(work.images.uris)).model_copy(update={"rows_in": work.rows.num_rows})
+    return UnitResult(unit, table, refused, tally)
+
+
+def _scored(work: UnitWork, worker: Worker) -> ScoredRows:
+    features, gaps = worker.bundle.preprocessing.transform(work.kept)
+    index = work.images.index.copy()
+    reasons = {**gaps, **_image_reasons(work)}
+    index[np.isin(index, list(work.faults))] = -1
+    used = (index >= 0).sum(axis=1).astype(np.int32)
+    scores = worker.predictor.heads(features, work.embeddings, index)
+    return ScoredRows(work.kept, scores, reasons, work.images.given, used)
+
+
+def _image_reasons(work: UnitWork) -> dict[str, Mask]:
+    """Reason -> the rows with such an image, and those without any."""
+    index = work.images.index
+    reasons = {"no_images": work.images.given == 0}
+    for reason in {fault.reason for fault in work.faults.values()}:
+        bad = [position for position, fault in work.faults.items() if fault.reason == reason]
+        reasons[reason] = np.isin(index, bad).any(axis=1)
+    return reasons

@@ -1,0 +1,44 @@
+"""A worker of this process: the bundle loaded, the pipeline wired. The first place that imports TensorFlow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scorer.intake.dataset import ImagePipeline
+from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.model.predictor import Predictor
+from scorer.output.predictions import Origin
+from scorer.output.quarantine import Refusals
+from scorer.run.check import Checked
+from scorer.run.plan import Plan
+from scorer.run.score_units import Worker
+from scorer.run.tools import Tools
+from scorer.settings import Job
+
+
+@contextmanager
+def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Worker]:
+    """Ready for any unit of the plan; its threads end with the block.
+
+    Raises:
+        BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
+    """
+    bundle, speed = checked.bundle, job.speed.model_copy(update={"batch_images": plan.batch_images})
+    predictor = Predictor(bundle, batch_images=plan.batch_images, batch_rows=speed.batch_rows)
+    with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
+        yield Worker(
+            bundle=bundle,
+            predictor=predictor,
+            images=ImagePipeline(
+                fetcher,
+                ImagePlaces.of(checked.partition.base, job.sources),
+                bundle.pixels,
+                job.images,
+                speed,
+                tools.stages,
+            ),
+            refusals=Refusals(plan.ids.repeated, checked.contract),
+            origin=Origin(plan.run_id, bundle.name, bundle.version, bundle.digest),
+            columns=checked.columns,
+            store=tools.store,
+            stages=tools.stages,
+        )

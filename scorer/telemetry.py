@@ -1,0 +1,125 @@
+"""What a run tells while it works: events for people or machines, progress, and the time that each stage takes."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+EVERY_SECONDS = 10.0
+"""Between two progress lines where no terminal listens."""
+
+
+@dataclass
+class Stage:
+    """Seconds that one stage was busy (wall, summed over threads), CPU seconds of its threads, and items handled."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    items: int = 0
+
+
+class Stages:
+    """Timers by stage name. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Stage] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def __call__(self, name: str, items: int = 1) -> Iterator[None]:
+        """Time a block; its CPU seconds are those of the calling thread."""
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
+            with self._lock:
+                stage = self._stages.setdefault(name, Stage())
+                stage.wall_s += wall
+                stage.cpu_s += cpu
+                stage.items += items
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Stage -> wall_s, cpu_s, items; seconds to the millisecond."""
+        with self._lock:
+            return {
+                name: {"wall_s": round(stage.wall_s, 3), "cpu_s": round(stage.cpu_s, 3), "items": stage.items}
+                for name, stage in self._stages.items()
+            }
+
+
+@dataclass
+class Reporter:
+    """Says what happens: sentences on a terminal, one JSON object a line elsewhere.
+
+    Attributes:
+        stream: where to; standard error, so that standard output stays the result.
+        people: sentences instead of JSON; by default where the stream is a terminal.
+        fields: put into every JSON line, for instance run_id.
+    """
+
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    people: bool | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.people is None:
+            self.people = self.stream.isatty()
+
+    def event(self, name: str, text: str, **facts: Any) -> None:
+        """One event: `text` for people, `name` and `facts` for machines."""
+        if self.people:
+            line = text
+        else:
+            stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = json.dumps({"time": stamp, "event": name, "message": text, **self.fields, **facts}, default=str)
+        print(line, file=self.stream, flush=True)
+
+    def progress(self, what: str, total: int) -> "Progress":
+        """Progress over `total` rows."""
+        return Progress(self, what, total)
+
+
+@dataclass
+class Progress:
+    """Rows and images done, rate, ETA and failures; one line that is redrawn, or an event every few seconds."""
+
+    reporter: Reporter
+    what: str
+    total: int
+    rows: int = 0
+    images: int = 0
+    degraded: int = 0
+    started: float = field(default_factory=time.monotonic)
+    _said: float = field(default_factory=time.monotonic)
+
+    def advance(self, rows: int, images: int, degraded: int) -> None:
+        """Add what one unit brought."""
+        self.rows += rows
+        self.images += images
+        self.degraded += degraded
+        now = time.monotonic()
+        if self.reporter.people:
+            print(f"\r{self._line(now)}\x1b[K", end="", file=self.reporter.stream, flush=True)
+        elif now - self._said >= EVERY_SECONDS:
+            self._said = now
+            self.reporter.event("progress", self._line(now), rows=self.rows, images=self.images, total_rows=self.total)
+
+    def finish(self) -> None:
+        """End the redrawn line."""
+        if self.reporter.people and self.rows:
+            print(file=self.reporter.stream, flush=True)
+
+    def _line(self, now: float) -> str:
+        seconds = max(now - self.started, 1e-3)
+        rate = self.rows / seconds
+        eta = (self.total - self.rows) / rate if rate else 0.0
+        return (
+            f"{self.what}: {self.rows:,} of {self.total:,} rows, {self.images:,} images, {self.degraded:,} degraded, "
+            f"{rate:,.0f} rows/s, {self.images / seconds:,.0f} images/s, {eta:,.0f} s to go"
+        )
