@@ -45,10 +45,10 @@ class FusedModel:
     """uint8 [B, S, S, 3] -> float32 [B, D]."""
 
     head: keras.Model
-    """features float32 [B, F], embeddings float32 [B, K, D], mask bool [B, K] -> {"prediction": float32 [B]}; K is free."""
+    """features f32 [B, F], embeddings f32 [B, K, D], mask bool [B, K] -> {"prediction": f32 [B]}; K is free."""
 
     whole: keras.Model
-    """features float32 [B, F], images uint8 [B, K, S, S, 3], mask bool [B, K] -> {"prediction": float32 [B]}; for training."""
+    """features f32 [B, F], images uint8 [B, K, S, S, 3], mask bool [B, K] -> {"prediction": f32 [B]}; to train."""
 
 
 def build_fused(
@@ -105,7 +105,7 @@ def build_numbers_only(width: int, recipe: Recipe) -> keras.Model:
 
 
 class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
-    """Applies the image tower to the images that are there: a listing with k images costs k images, not K padded ones."""
+    """Applies the image tower to the images that are there: a listing with k images costs k, not K padded ones."""
 
     def __init__(self, tower: keras.Model, augmentation: Sequence[keras.Layer] = ()) -> None:
         super().__init__(name="per_image", dtype="float32")
@@ -152,7 +152,7 @@ class ImageDropout(layers.Layer):  # type: ignore[misc] # Keras's classes come w
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """bool [B, K] -> bool [B, K]."""
+        """Mask bool [B, K] to mask bool [B, K]."""
         if not training or not self.rate:
             return mask
         kept = keras.random.uniform((tf.shape(mask)[0], 1), seed=self.seed_generator) >= self.rate

@@ -1,7 +1,7 @@
 """Feature columns to the float32 matrix that the number tower takes.
 
-Training fits the figures below with scikit-learn (`scorer.training.features`); scoring applies them, as plain data, with
-numpy and pyarrow alone. The two give the same numbers, which a property test holds them to.
+Training fits the figures below with scikit-learn (`scorer.training.features`); scoring applies them, as plain data,
+with numpy and pyarrow alone. The two give the same numbers, which a property test holds them to.
 """
 
 from abc import ABC, abstractmethod
@@ -57,7 +57,7 @@ class Feature(ABC):
 
 @dataclass(frozen=True)
 class NumberFeature(Feature):
-    """(value - shift) / scale; missing values are filled first and, where training had some, flagged in a second column."""
+    """(value - shift) / scale. Missing values are filled and, where training had some, flagged in one more column."""
 
     fill: float
     shift: float
@@ -68,9 +68,11 @@ class NumberFeature(Feature):
 
     @property
     def width(self) -> int:
+        """The value, and maybe the flag."""
         return 1 + self.flag_missing
 
     def encode(self, column: pa.Array, out: Matrix) -> Gaps:
+        """From any type of number."""
         values = floats(column)
         missing = ~(np.abs(values) <= LARGEST)
         scaled = (np.where(missing, self.fill, values) - self.shift) / self.scale
@@ -91,9 +93,11 @@ class BooleanFeature(Feature):
 
     @property
     def width(self) -> int:
+        """The value, and maybe the flag."""
         return 1 + self.flag_missing
 
     def encode(self, column: pa.Array, out: Matrix) -> Gaps:
+        """From booleans."""
         column = plain(column).cast(pa.bool_())
         missing = _nulls(column)
         out[:, 0] = column.fill_null(self.fill).to_numpy(zero_copy_only=False)
@@ -104,7 +108,10 @@ class BooleanFeature(Feature):
 
 @dataclass(frozen=True)
 class CategoryFeature(Feature):
-    """One column per known value. Unseen and missing values are zero in all of them; the latter may be flagged in one more."""
+    """One column per known value; unseen and missing values are zero in all of them.
+
+    Where training had missing values, one more column flags them.
+    """
 
     values: tuple[str, ...]
     flag_missing: bool
@@ -113,9 +120,11 @@ class CategoryFeature(Feature):
 
     @property
     def width(self) -> int:
+        """The known values, and maybe the flag."""
         return len(self.values) + self.flag_missing
 
     def encode(self, column: pa.Array, out: Matrix) -> Gaps:
+        """From strings of any type."""
         column = plain(column).cast(pa.string())
         missing = _nulls(column)
         found = pc.index_in(column, value_set=pa.array(self.values, pa.string()))
@@ -151,7 +160,7 @@ class Preprocessing:
         return tuple(feature.name for feature in self.features)
 
     def check(self, schema: pa.Schema, where: str = "The listings") -> None:
-        """Raise ContractError that names every feature column that is absent or of another kind, found and expected type."""
+        """Raise ContractError that names every column that is absent or of another kind, found and expected type."""
         problems = [_problem(feature, schema) for feature in self.features]
         if found := [problem for problem in problems if problem]:
             raise ContractError(

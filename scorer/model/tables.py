@@ -1,4 +1,4 @@
-"""Tables of plug-ins (towers, fusions, recipes, augmentations) are plain dicts; this is how a name is looked up in one."""
+"""Tables of plug-ins (towers, fusions, recipes, augmentations) are plain dicts; here a name is looked up in one."""
 
 from collections.abc import Mapping
 from typing import TypeVar

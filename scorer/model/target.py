@@ -43,7 +43,7 @@ class TargetTransform:
         return ((np.log(values) if self.kind == "log" else values) - self.mean) / self.scale
 
     def inverse(self, outputs: npt.ArrayLike) -> Floats:
-        """The network's outputs to the target's own unit, float64, same shape. May overflow to infinity, never raises."""
+        """The network's outputs to the target's own unit, float64, same shape. May overflow to infinity."""
         values = np.asarray(outputs, np.float64) * self.scale + self.mean
         if self.kind == "identity":
             return values

@@ -1,4 +1,4 @@
-"""The towers: numbers to a vector, one image to an embedding. Keras functional models; tables to which others are added."""
+"""The towers, as tables to which others are added: numbers to a vector, one image to an embedding."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ SCALINGS: dict[str, tuple[float, float]] = {"0..1": (1 / 255, 0.0), "-1..1": (1 
 
 
 def convolutions(size: int, scaling: str, filters: Sequence[int], embedding: int) -> keras.Model:
-    """A small convolutional net, trained from scratch: convolve and pool for each of `filters`, flatten, one dense layer.
+    """A small convolutional net: convolve and pool for each of `filters`, flatten, one dense layer.
 
     Args:
         size: S, side of the square images in pixels.

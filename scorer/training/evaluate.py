@@ -1,0 +1,131 @@
+"""How good the model is on listings that nothing was fitted on, and whether the images helped, in words."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scorer.training.split import Rows
+
+Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 2000
+COVERAGE = 0.95
+"""Of the bootstrap interval."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Errors on n listings. Percentages leave listings with a target of zero out, and are None if that is all."""
+
+    mape: float | None
+    median_ape: float | None
+    r2: float | None
+    mae: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Error of the numbers-only net minus error of the fused one: positive where images help.
+
+    Attributes:
+        measure: "MAPE" in percentage points, or "MAE" in the target's unit where targets may be zero.
+        numbers: error of the numbers-only net.
+        fused: error of the fused net.
+        difference: mean paired difference.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        n: listings compared.
+    """
+
+    measure: str
+    numbers: float
+    fused: float
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether the images helped, in a sentence that claims no more than was measured."""
+        unit = " %" if self.measure == "MAPE" else ""
+        figures = (
+            f"on {self.n:,} test listings the {self.measure} is {self.fused:,.4g}{unit} with images and"
+            f" {self.numbers:,.4g}{unit} without; difference {self.difference:+,.3g}, 95 % interval"
+            f" {self.low:+,.3g} to {self.high:+,.3g}"
+        )
+        if self.low > 0:
+            return f"The images help: {figures}."
+        if self.high < 0:
+            return f"The images make it worse: {figures}."
+        return f"Whether the images help cannot be told: {figures}, which is within noise."
+
+
+def measure(actual: Floats, predicted: Floats) -> Metrics:
+    """Metrics of predictions float64 [n] in the target's own unit, n >= 1."""
+    error = np.abs(predicted - actual)
+    nonzero = actual != 0
+    shares = 100 * error[nonzero] / np.abs(actual[nonzero])
+    spread = float(np.sum((actual - actual.mean()) ** 2))
+    return Metrics(
+        mape=float(shares.mean()) if nonzero.any() else None,
+        median_ape=float(np.median(shares)) if nonzero.any() else None,
+        r2=1 - float(np.sum(error**2)) / spread if spread else None,
+        mae=float(error.mean()),
+        n=len(actual),
+    )
+
+
+def compare(actual: Floats, numbers: Floats, fused: Floats, groups: Rows, seed: int) -> Comparison:
+    """Paired comparison on the same listings; the interval is from a bootstrap over groups, whose listings are alike.
+
+    It says how far other test listings could move the difference, not what another split or seed of training would do.
+
+    Args:
+        actual: float64 [n], n >= 1.
+        numbers: predictions of the numbers-only net.
+        fused: predictions of the fused net.
+        groups: int64 [n].
+        seed: of the resampling.
+    """
+    percent = bool(np.all(actual != 0))
+    unit = 100 / np.abs(actual) if percent else np.ones_like(actual)
+    without, with_images = np.abs(numbers - actual) * unit, np.abs(fused - actual) * unit
+    _, group = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(group, without - with_images), np.bincount(group)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return Comparison(
+        measure="MAPE" if percent else "MAE",
+        numbers=float(without.mean()),
+        fused=float(with_images.mean()),
+        difference=float((without - with_images).mean()),
+        low=float(low),
+        high=float(high),
+        n=len(actual),
+    )
+
+
+def to_plain(models: dict[str, Metrics], comparison: Comparison) -> dict[str, Any]:
+    """Plain JSON for the bundle."""
+    return {
+        "test": {name: asdict(metrics) for name, metrics in models.items()},
+        "images": {**asdict(comparison), "verdict": comparison.verdict},
+    }
+
+
+def table(models: dict[str, Metrics], comparison: Comparison) -> str:
+    """What a person reads: one line per model, then the verdict."""
+    lines = [f"{'on the test listings':<22}{'MAPE %':>9}{'median APE %':>14}{'R2':>8}{'MAE':>14}{'n':>8}"]
+    for name, metrics in models.items():
+        errors = f"{_cell(metrics.mape, 9, '.1f')}{_cell(metrics.median_ape, 14, '.1f')}{_cell(metrics.r2, 8, '.3f')}"
+        lines.append(f"{name:<22}{errors}{_cell(metrics.mae, 14, ',.4g')}{metrics.n:>8,}")
+    return "\n".join([*lines, "", comparison.verdict])
+
+
+def _cell(value: float | None, width: int, form: str) -> str:
+    return f"{'-' if value is None else format(value, form):>{width}}"

@@ -1,0 +1,160 @@
+"""Listings with a known target, their distinct images decoded once, and which of them hang together."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from scorer.errors import ContractError, InputError, NothingToDo, SettingsError
+from scorer.intake.partitions import Partition, find_keys, open_partition
+from scorer.intake.pixels import PixelSpec
+from scorer.intake.rows import ID, IMAGES, image_table, read_table
+from scorer.model.preprocessing import floats, kind_of
+from scorer.objectstore import ObjectStore
+from scorer.settings import TrainJob
+from scorer.training.images import ImageCache, Source, cache_images
+from scorer.training.split import Rows, group_rows
+
+Progress = Callable[[str], None]
+Index = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n listings.
+
+    Attributes:
+        table: their columns as read.
+        partitions: keys of the partitions they come from.
+        target: float64 [n], finite.
+        uris: the distinct image URIs as written.
+        given: int32 [n, K], which of `uris` each listing names, -1 where it names fewer.
+        images: int32 [n, K], slots in `cache`, -1 where there is no image that can be used.
+        cache: the decoded images.
+        groups: int64 [n]; listings with the same number stay on one side of any split.
+        without_target: rows that were left out because their target is null.
+    """
+
+    table: pa.Table
+    partitions: tuple[str, ...]
+    target: npt.NDArray[np.float64]
+    uris: list[str]
+    given: Index
+    images: Index
+    cache: ImageCache
+    groups: Rows
+    without_target: int
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def open_partitions(job: TrainJob, store: ObjectStore) -> list[Partition]:
+    """The partitions to train on. Raises NothingToDo when there is none, InputError when a named one is missing."""
+    keys = list(job.partitions) or find_keys(job.listings, store)
+    found = [(key, open_partition(job.listings, key or None, store)) for key in keys]
+    if missing := [key for key, partition in found if partition is None]:
+        raise InputError(f"No Parquet file in {', '.join(missing)} below {job.listings}. Nothing was trained.")
+    if not found:
+        raise NothingToDo(f"There is no Parquet file below {job.listings}, so there is nothing to train on.")
+    return [partition for _, partition in found if partition is not None]
+
+
+def read_examples(
+    partitions: list[Partition], job: TrainJob, spec: PixelSpec, source: Source, store: ObjectStore, folder: Path
+) -> Examples:
+    """Read the rows, leave those without target out, fetch and decode the images.
+
+    Args:
+        partitions: where the rows are.
+        job: names of target and group, images per listing.
+        spec: how images are decoded.
+        source: where they come from.
+        store: where the rows come from.
+        folder: for the decoded images.
+
+    Raises:
+        ContractError: a column is missing or of the wrong type, or a target is not finite.
+        InputError: no listing has a target, or none an image that can be used.
+        StoreUnreachable: the store is down.
+    """
+    everything = _read(partitions, store)
+    table, target = _with_target(everything, job.target)
+    named = image_table(_images_of(table, job), job.max_images)
+    cache = cache_images(named.uris, spec, source, folder)
+    if not cache.slots:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(cache.faults.items()))
+        raise InputError(
+            f"Not one of {len(named.uris):,} images in {job.listings} can be used ({reasons or 'none is named'})."
+            " Nothing was trained: a fused model needs images to learn from."
+        )
+    slots = np.array([cache.slots.get(uri, -1) for uri in named.uris] + [-1], np.int32)  # [-1] of it: no image
+    return Examples(
+        table=table,
+        partitions=tuple(partition.key for partition in partitions),
+        target=target,
+        uris=named.uris,
+        given=named.index,
+        images=slots[named.index],
+        cache=cache,
+        groups=group_rows(_keys(table, named.index, named.uris, cache, job)),
+        without_target=len(everything) - len(table),
+    )
+
+
+def _read(partitions: list[Partition], store: ObjectStore) -> pa.Table:
+    tables = [read_table(partition, store) for partition in partitions]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+    except pa.ArrowException as error:
+        raise ContractError(f"The partitions do not agree on their columns: {error}. Nothing was trained.") from None
+
+
+def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, npt.NDArray[np.float64]]:
+    """The rows that have a target, and their targets."""
+    column = column_of(table, name, "target")
+    if kind_of(column.type) != "number":
+        raise ContractError(f"The target {name!r} is {column.type}; expected a number. Nothing was trained.")
+    table = table.filter(column.is_valid())
+    if not len(table):
+        raise InputError(f"The target {name!r} is null in every row. Nothing was trained.")
+    target = floats(table.column(name).combine_chunks())
+    if not np.isfinite(target).all():
+        bad = [str(listing) for listing in table.column(ID).filter(pa.array(~np.isfinite(target))).to_pylist()]
+        raise ContractError(
+            f"The target {name!r} is NaN or infinite in {len(bad):,} rows (listing_id {', '.join(bad[:5])})."
+            " Nothing was trained. Correct them, or make them null to leave them out."
+        )
+    return table, target
+
+
+def _images_of(table: pa.Table, job: TrainJob) -> pa.Array:
+    if IMAGES not in table.column_names:
+        raise ContractError(f"The listings in {job.listings} have no column {IMAGES!r}. Nothing was trained.")
+    return table.column(IMAGES).combine_chunks()
+
+
+def _keys(table: pa.Table, given: Index, uris: list[str], cache: ImageCache, job: TrainJob) -> list[list[Hashable]]:
+    """What each row must not share with another side: its id, its images by URI and by bytes, the user's group."""
+    keys: list[list[Hashable]] = [[("image", uris[place]) for place in row if place >= 0] for row in given]
+    for own, row in zip(keys, given, strict=True):
+        own.extend(
+            ("bytes", cache.digests[uris[place]]) for place in row if place >= 0 and uris[place] in cache.digests
+        )
+    columns = [ID] if job.group is None else [ID, job.group]
+    for name in columns:
+        for own, value in zip(keys, column_of(table, name, "group").to_pylist(), strict=True):
+            if value is not None:
+                own.append((name, value))
+    return keys
+
+
+def column_of(table: pa.Table, name: str, setting: str) -> pa.ChunkedArray:
+    """A column that a setting names. Raises SettingsError that lists the columns there are."""
+    if table.column_names.count(name) != 1:
+        known = ", ".join(sorted(table.column_names))
+        raise SettingsError(f"{setting}: the listings have no single column {name!r}. Known: {known}.")
+    return table.column(name)

@@ -1,0 +1,95 @@
+"""Every distinct image of the training listings, decoded once, in a file that the operating system pages."""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from scorer.errors import ImageFault, InputChanged
+from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.intake.pixels import PixelSpec, decode_image
+from scorer.settings import ImageLimits
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from and what they may cost."""
+
+    fetcher: Fetcher
+    places: ImagePlaces
+    limits: ImageLimits
+    threads: int
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """Decoded images by slot; several URIs with the same bytes have one slot.
+
+    Attributes:
+        pixels: uint8 [slots, S, S, 3], memory-mapped; unused slots are zero.
+        slots: URI as written -> slot, for the images that can be used.
+        digests: SHA-256 of the bytes by URI as written, also of images that were fetched and could not be decoded.
+        faults: how many distinct images cannot be used, by reason.
+    """
+
+    pixels: Pixels
+    slots: dict[str, int]
+    digests: dict[str, str]
+    faults: Counter[str]
+
+    def bytes_of(self, uri: str, source: Source) -> bytes:
+        """The file that was decoded, fetched again. Raises InputChanged if it is another one by now."""
+        data = source.fetcher.get(source.places.resolve(uri))
+        if hashlib.sha256(data).hexdigest() != self.digests[uri]:
+            raise InputChanged(f"{uri} was replaced while the model trained on it. No bundle was written; train again.")
+        return data
+
+
+def cache_images(uris: Sequence[str], spec: PixelSpec, source: Source, folder: Path) -> ImageCache:
+    """Fetch, hash and decode in parallel; the same bytes are decoded once.
+
+    Args:
+        uris: distinct, as written in the listings.
+        spec: size, filter, decoding; scoring uses the same.
+        source: where from; its threads fetch and decode (both release the GIL).
+        folder: where the memory-mapped file goes. It is sparse: slots without an image take no room.
+
+    Raises:
+        StoreUnreachable: the store is down; nothing was written.
+    """
+    shape = (max(len(uris), 1), spec.size, spec.size, 3)
+    pixels = np.memmap(folder / "pixels.uint8", np.uint8, "w+", shape=shape)
+    slots, digests, faults = {}, {}, dict[str, str]()
+    owners: dict[str, int] = {}
+    lock = threading.Lock()
+
+    def load(place: int) -> None:
+        uri = uris[place]
+        try:
+            data = source.fetcher.get(source.places.resolve(uri))
+            digest = digests[uri] = hashlib.sha256(data).hexdigest()
+            with lock:
+                owner = owners.setdefault(digest, place)
+            if owner == place:
+                decode_image(data, spec, source.limits, pixels[place])
+        except ImageFault as fault:
+            faults[uri] = fault.reason
+
+    with ThreadPoolExecutor(source.threads, "examples") as pool:
+        for _ in pool.map(load, range(len(uris))):
+            pass
+    for uri, digest in digests.items():
+        owner = uris[owners[digest]]
+        if owner in faults:
+            faults[uri] = faults[owner]
+        else:
+            slots[uri] = owners[digest]
+    return ImageCache(pixels, slots, digests, Counter(faults.values()))
