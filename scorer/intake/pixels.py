@@ -1,7 +1,7 @@
 """Bytes of an image file to the pixels that the model sees. Training and scoring share this one function."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -22,8 +22,10 @@ _CHOICES = {
     "scaling": ("0..1", "-1..1"),
 }
 
-# Images are decoded by many threads at once; OpenCV's own threads would only fight them. This holds for the process.
+# Both hold for the process. Images are decoded by many threads at once: OpenCV's own would only fight them. And it
+# prints a line to stderr for every file that it refuses, where an ImageFault says so once, in its place.
 cv2.setNumThreads(1)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @dataclass(frozen=True)
@@ -132,17 +134,21 @@ def resize(pixels: Pixels, spec: PixelSpec, out: Pixels | None = None) -> Pixels
     Returns:
         uint8 [size, size] or [size, size, channels].
     """
-    square = (spec.size, spec.size)
+    size, double = spec.size, 2 * spec.size
     if spec.filter == "nearest":
-        return cv2.resize(pixels, square, dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+        return _stretch(pixels, size, size, cv2.INTER_NEAREST_EXACT, out)
     if spec.filter == "bilinear":
-        return cv2.resize(pixels, square, dst=out, interpolation=cv2.INTER_LINEAR)
-    height, width = (2 * spec.size if side > 4 * spec.size else side for side in pixels.shape[:2])
+        return _stretch(pixels, size, size, cv2.INTER_LINEAR, out)
+    height, width = (double if side > 2 * double else side for side in pixels.shape[:2])
     if (height, width) != pixels.shape[:2]:
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    samples = scratch.borrow("samples", (2 * spec.size, 2 * spec.size, *pixels.shape[2:]))
-    cv2.resize(pixels, (2 * spec.size, 2 * spec.size), dst=samples, interpolation=cv2.INTER_LINEAR)
-    return cv2.resize(samples, square, dst=out, interpolation=cv2.INTER_AREA)
+        pixels = _stretch(pixels, height, width, cv2.INTER_AREA)
+    samples = scratch.borrow("samples", (double, double, *pixels.shape[2:]))
+    samples = _stretch(pixels, double, double, cv2.INTER_LINEAR, samples)
+    return _stretch(samples, size, size, cv2.INTER_AREA, out)
+
+
+def _stretch(pixels: Pixels, height: int, width: int, how: int, out: Pixels | None = None) -> Pixels:
+    return cast(Pixels, cv2.resize(pixels, (width, height), dst=out, interpolation=how))
 
 
 def upright(square: Pixels, orientation: int) -> Pixels:

@@ -41,5 +41,7 @@ def recognise(data: bytes) -> tuple[str, Format]:
     if not data:
         raise ImageFault("image_corrupt", "the file is empty")
     start = data[:64].lstrip()
-    other = next((n for n, (at, magic) in _NAMED_IN_REFUSALS.items() if start.startswith(magic, at)), "unknown")
-    raise ImageFault("image_unsupported", f"neither of {', '.join(FORMATS)}: {other}; begins with {data[:16]!r}")
+    other = next(
+        (n for n, (at, magic) in _NAMED_IN_REFUSALS.items() if start.startswith(magic, at)), "an unknown format"
+    )
+    raise ImageFault("image_unsupported", f"{other}, none of {', '.join(FORMATS)}; begins with {data[:16]!r}")

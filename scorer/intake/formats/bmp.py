@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import BmpImagePlugin
 
 from scorer.errors import ImageFault
-from scorer.intake.formats.flatten import flatten
+from scorer.intake.formats.flat import from_pillow
 from scorer.intake.formats.raster import Header, Raster, Wanted
 
 _RUN_LENGTH = (1, 2)
@@ -46,4 +46,4 @@ def probe(data: bytes) -> Header:
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
     """Decode all of it; alpha, where there is any, over white."""
     with BmpImagePlugin.BmpImageFile(BytesIO(data)) as image:
-        return flatten(image)
+        return from_pillow(image)

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from io import BytesIO
 
-import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
@@ -28,7 +27,7 @@ def to_srgb(pixels: Pixels, mode: Mode, profile: bytes) -> Pixels:
     if transform is not None:
         return _apply(transform, pixels, mode)
     if mode == "L":
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        return np.repeat(pixels[..., np.newaxis], 3, axis=2)
     if mode == "CMYK":
         paper = 255 - pixels.astype(np.uint16)  # Pillow's and libjpeg's rule: light = (1 - ink) x (1 - black)
         return ((paper[..., :3] * paper[..., 3:] + 127) // 255).astype(np.uint8)
@@ -51,7 +50,7 @@ def _transform(profile: bytes, mode: Mode) -> ImageCms.ImageCmsTransform | None:
 
 @lru_cache(maxsize=1)
 def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.createProfile("sRGB")
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

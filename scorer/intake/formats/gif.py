@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import GifImagePlugin
 
 from scorer.errors import ImageFault
-from scorer.intake.formats.flatten import flatten
+from scorer.intake.formats.flat import from_pillow
 from scorer.intake.formats.raster import Header, Raster, Wanted
 
 MAX_BLOCKS = 200_000
@@ -39,7 +39,7 @@ def probe(data: bytes) -> Header:
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
     """Decode the first frame. The later ones are never looked at, however many there are."""
     with GifImagePlugin.GifImageFile(BytesIO(data)) as image:
-        return flatten(image)
+        return from_pillow(image)
 
 
 def _palette(flags: int) -> int:
