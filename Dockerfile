@@ -13,7 +13,7 @@ ARG HARDWARE
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
-# Locks first: a change of code does not fetch 2 GB again. pip, not uv: it reads the builder's own pip configuration.
+# Locks first: a change of code does not fetch 3 GB again. pip, not uv: it reads the builder's own pip configuration.
 # Only wheels: nothing is compiled, so that no compiler is needed; bytecode is written now, since later nothing can be.
 COPY requirements.lock requirements-gpu.lock requirements-build.lock ./
 RUN case "$HARDWARE" in \

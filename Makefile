@@ -72,9 +72,9 @@ clean:  ## Remove the environment, caches and the demo's output
 
 # pip fetches uv and hatchling, uv fetches the rest in parallel, hatchling builds this package: every byte is hashed.
 $(READY): requirements-dev.lock requirements-build.lock pyproject.toml
-	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 or newer was not found. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@echo "Setting $(VENV) up from requirements-dev.lock: about 2 GB, well under a minute on a fast line."
+	@echo "Setting $(VENV) up from requirements-dev.lock: about 3 GB, well under a minute on a fast line."
 	@$(BIN)/pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
