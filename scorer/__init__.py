@@ -1,7 +1,7 @@
 """Batch scoring of marketplace listings: numbers and images in, predictions out.
 
-    from scorer import Job, score_partition
-    manifest = score_partition(Job(listings=..., partition="ds=2026-11-24", bundle=..., predictions=...))
+from scorer import Job, score_partition
+manifest = score_partition(Job(listings=..., partition="ds=2026-11-24", bundle=..., predictions=...))
 """
 
 from typing import TYPE_CHECKING, Any

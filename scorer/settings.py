@@ -86,7 +86,7 @@ class Job(Settings):
     """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
 
     contract: str | None = None
-    """A contract (ODCS YAML) of your own for the listings, with ranges and required columns; checked besides the built-in."""
+    """A contract (ODCS YAML) of your own for the listings: ranges, required columns; checked besides the built-in."""
 
     require_partition: bool = False
     """A partition that does not exist is an error (exit 3), not a quiet night (exit 99)."""

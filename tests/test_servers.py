@@ -81,7 +81,7 @@ def test_the_environment_leads_both_clients_of_the_object_store_to_the_bucket(an
     store.put(uri, BODY)
 
     assert store.get(uri).data == BODY
-    assert [info.uri for info in store.list(any_bucket.uri)] == [uri]
+    assert [info.uri for info in store.list_all(any_bucket.uri)] == [uri]
 
 
 def test_a_process_that_a_test_starts_finds_the_bucket_too(any_bucket: Bucket) -> None:

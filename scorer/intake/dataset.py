@@ -25,6 +25,10 @@ ALIGNMENT = 64
 """Bytes. TensorFlow takes an array over without a copy only if it starts at a multiple of this."""
 
 
+TICKET = tf.TensorSpec([], tf.int64)
+"""What travels ahead of the pixels: the number of a request, whose bytes stay out of TensorFlow's strings (a copy)."""
+
+
 @dataclass(frozen=True)
 class Request:
     """Up to one batch of images that somebody wants.
@@ -98,7 +102,7 @@ class ImagePipeline:
         self._stopped.clear()
         dataset = (
             tf.data.Dataset.from_generator(
-                lambda: self._fetched(requests), output_signature=tf.TensorSpec([], tf.int64)
+                lambda: self._fetched(requests), output_signature=TICKET
             )
             .map(self._decoded, num_parallel_calls=self._threads, deterministic=True)
             .prefetch(1)

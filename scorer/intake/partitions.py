@@ -87,7 +87,7 @@ def find_keys(listings: str, store: ObjectStore) -> list[str]:
     if listings.endswith(".parquet"):
         return [_own_key(canonical(listings).rpartition("/")[0])]
     root = canonical(listings)
-    return sorted({_key_below(root, info.uri) or _own_key(root) for info in store.list(root) if _is_data(info.uri)})
+    return sorted({_key_below(root, info.uri) or _own_key(root) for info in store.list_all(root) if _is_data(info.uri)})
 
 
 def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partition | None:
@@ -111,7 +111,7 @@ def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partit
             return _opened(key or _own_key(folder), folder, root, [store.head(root)], store)
         return None
     place = join(root, key) if key and not root.endswith("/" + key) else root
-    found = [info for info in store.list(place) if _is_data(info.uri)]
+    found = [info for info in store.list_all(place) if _is_data(info.uri)]
     if not key:
         _insist_on_one(listings, {_key_below(root, info.uri) for info in found})
     return _opened(key or _own_key(root), root, place, found, store) if found else None
@@ -139,7 +139,7 @@ def is_unchanged(partition: Partition, store: ObjectStore) -> bool:
     """Whether a fresh listing shows exactly the planned files in the planned versions."""
     try:
         single = partition.place.endswith(".parquet")
-        listed = [store.head(partition.place)] if single else store.list(partition.place)
+        listed = [store.head(partition.place)] if single else store.list_all(partition.place)
     except NotFound:
         return False
     now = {(info.uri, info.etag) for info in listed if _is_data(info.uri)}

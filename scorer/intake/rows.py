@@ -92,7 +92,7 @@ def _cut_out(batches: Iterator[Located], units: list[Unit]) -> Iterator[tuple[Un
             unit, held = next(waiting, None), []
     if unit is not None:
         raise InputError(
-            f"{unit.file} ends before row {unit.stop:,}, which its footer announces. Nothing was published."
+            f"{unit.file} ends before row {unit.stop:,}, which its footer promises. Nothing was published."
         )
 
 

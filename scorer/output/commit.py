@@ -137,7 +137,7 @@ class Ledger:
                 self._store.copy(file.uri, file.listed)
         folder = files[0].listed.rpartition("/")[0]
         wanted = {file_name(file.listed) for file in files}
-        surplus = [info.uri for info in self._store.list(folder) if _is_surplus(folder, info.uri, wanted)]
+        surplus = [info.uri for info in self._store.list_all(folder) if _is_surplus(folder, info.uri, wanted)]
         self._store.delete(surplus)
 
 

@@ -41,11 +41,11 @@ class Staging:
 
     def finished(self) -> frozenset[str]:
         """Ids of the units that need no more work."""
-        names = (file_name(info.uri) for info in self._store.list(self._folder))
+        names = (file_name(info.uri) for info in self._store.list_all(self._folder))
         return frozenset(name.split(".")[0] for name in names if name.endswith(".predictions.parquet"))
 
     def predictions(self, units: Iterable[Unit]) -> Iterator[tuple[pa.Table, Tally]]:
-        """The predictions and the tally of each unit, in the order of the units. AuditError: a staged file is damaged."""
+        """Predictions and tally of each unit, in the order of the units. AuditError: a staged file is damaged."""
         for unit in units:
             table = self._read(self._uri(unit.id, "predictions"))
             yield table, Tally.model_validate_json((table.schema.metadata or {})[TALLY])

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pyarrow as pa
+from pydantic import Field
 
 from scorer.settings import Settings
 
@@ -37,11 +38,11 @@ class Tally(Settings):
     """Images that entered a score."""
     images_read: int = 0
     """Distinct images fetched and decoded, or tried, per unit."""
-    reasons: dict[str, int] = {}
+    reasons: dict[str, int] = Field(default_factory=dict)
     """Reason -> rows that it degraded or failed."""
-    quarantine_reasons: dict[str, int] = {}
+    quarantine_reasons: dict[str, int] = Field(default_factory=dict)
     """Reason -> rows refused for it."""
-    faults: dict[str, int] = {}
+    faults: dict[str, int] = Field(default_factory=dict)
     """Reason -> distinct images, per unit, that could not be used."""
     examples: tuple[Fault, ...] = ()
     """A few of them, for people."""

@@ -95,7 +95,7 @@ def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:
 
 
 def _requests(works: Iterator[UnitWork], batch_images: int) -> Iterator[Request]:
-    """The images of each unit in batches; a unit without images asks for an empty one, so that it stays in the order."""
+    """The images of each unit in batches; a unit without any asks for an empty batch, to keep its turn."""
     for work in works:
         uris = work.images.uris
         for first in range(0, max(1, len(uris)), batch_images):

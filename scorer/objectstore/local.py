@@ -1,0 +1,159 @@
+"""Local files with the manners of an object store: whole objects, ETags, conditional writes, no torn state."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from scorer.errors import Forbidden, InputChanged, NotFound, PreconditionFailed, StoreUnreachable, TooLarge
+from scorer.objectstore.places import Blob, ObjectInfo
+
+
+class LocalFiles:
+    """Objects by absolute path. See ObjectStore for what each call promises."""
+
+    def get(self, path: str, if_match: str | None, max_bytes: int | None) -> Blob:
+        """The whole file."""
+        with _errors(path):
+            # O_NONBLOCK: a pipe that somebody put among the images must not hang the run.
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                found = os.fstat(handle)
+                if not stat.S_ISREG(found.st_mode):
+                    raise NotFound(f"{path} is not a regular file.")
+                if if_match is not None and _etag(found) != if_match:
+                    raise PreconditionFailed(f"{path} is not the version that was asked for.")
+                if max_bytes is not None and found.st_size > max_bytes:
+                    raise TooLarge(f"{path} has {found.st_size:,} bytes, more than the limit of {max_bytes:,}.")
+                return Blob(_read_exactly(handle, found.st_size), _etag(found))
+            finally:
+                os.close(handle)
+
+    def head(self, path: str) -> ObjectInfo:
+        """Size, ETag and time."""
+        with _errors(path):
+            return _info(path, os.stat(path))
+
+    def list_all(self, folder: str) -> Iterator[ObjectInfo]:
+        """Every file below a folder that is not hidden."""
+        for parent, names, files in os.walk(folder):
+            names[:] = [name for name in names if not name.startswith(".")]
+            for name in files:
+                if not name.startswith("."):
+                    path = os.path.join(parent, name)
+                    with _errors(path), contextlib.suppress(FileNotFoundError):  # vanished between walk and stat
+                        yield _info(path, os.stat(path))
+
+    def open(self, path: str, etag: str | None) -> BinaryIO:
+        """A reader of one version: what is replaced meanwhile stays readable under the open handle."""
+        with _errors(path):
+            handle = open(path, "rb")  # noqa: SIM115 (the caller closes it)
+        if etag is not None and _etag(os.fstat(handle.fileno())) != etag:
+            handle.close()
+            raise InputChanged(f"{path} changed after the run was planned. Start the run again.")
+        return handle
+
+    def put(self, path: str, data: bytes, if_none_match: bool, if_match: str | None) -> str:
+        """Written beside its place, flushed to disk, then moved there."""
+        with _errors(path), _beside(path) as staged:
+            with open(staged, "wb") as handle:
+                handle.write(data)
+            etag = _etag(os.stat(staged))
+            _into_place(staged, path, if_none_match, if_match)
+        return etag
+
+    def put_file(self, path: str, source: Path) -> ObjectInfo:
+        """Moved, across file systems if need be."""
+        with _errors(path), _beside(path) as staged:
+            shutil.move(source, staged)
+            _into_place(staged, path)
+        return self.head(path)
+
+    def copy(self, source: str, path: str) -> ObjectInfo:
+        """Copied beside its place, then moved there."""
+        with _errors(path), _beside(path) as staged:
+            shutil.copyfile(source, staged)
+            _into_place(staged, path)
+        return self.head(path)
+
+    def delete(self, path: str) -> None:
+        """Removed, if it is there."""
+        with _errors(path), contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def _errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"{path}: there is no such file.") from None
+    except PermissionError:
+        raise Forbidden(f"{path}: access denied.") from None
+    except OSError as error:
+        raise StoreUnreachable(f"{path}: {error.strerror or error}.") from None
+
+
+def _read_exactly(handle: int, size: int) -> bytes:
+    """One read of the known size; more only when the kernel gives less (files over 2 GiB)."""
+    data = os.read(handle, size)
+    while len(data) < size:
+        more = os.read(handle, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _etag(found: os.stat_result) -> str:
+    return f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
+
+
+def _info(path: str, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(path, found.st_size, _etag(found), datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+@contextlib.contextmanager
+def _beside(path: str) -> Iterator[str]:
+    """A hidden neighbour of the path: the last step is a rename within one file system, and no reader lists it."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    staged = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield staged
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staged)
+
+
+def _into_place(staged: str, path: str, if_none_match: bool = False, if_match: str | None = None) -> None:
+    _flush_to_disk(staged)
+    folder, name = os.path.split(path)
+    if if_none_match:
+        try:
+            os.link(staged, path)  # atomic, and fails when there is something
+        except FileExistsError:
+            raise PreconditionFailed(f"{path} exists already.") from None
+    elif if_match is not None:
+        with open(os.path.join(folder, f".{name}.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # between compare and replace; a killed process lets go of it
+            if not os.path.exists(path) or _etag(os.stat(path)) != if_match:
+                raise PreconditionFailed(f"{path} is not the version that was asked for.")
+            os.replace(staged, path)
+    else:
+        os.replace(staged, path)
+    _flush_to_disk(folder)
+
+
+def _flush_to_disk(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

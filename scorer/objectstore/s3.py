@@ -1,0 +1,324 @@
+"""Objects in S3 and whatever speaks its protocol.
+
+Few large requests (listing, Parquet, state, publishing) go through boto3, which knows every credential source and every
+dialect. The many small ones (images) go through obstore, a Rust client with boto3's credentials, at about a tenth
+of the CPU time a GET. A key that obstore cannot spell (`a//b`, `./a`) falls back to boto3.
+"""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from scorer.errors import (
+    CredentialsRefused,
+    Forbidden,
+    InputChanged,
+    NotFound,
+    PreconditionFailed,
+    StoreUnreachable,
+    Terminal,
+    TooLarge,
+)
+from scorer.objectstore.places import Blob, ObjectInfo, Place
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+CREDENTIAL_CODES = (
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+)
+"""S3 error codes that speak of us, not of the object: they end the run instead of degrading a row."""
+
+COPY_LIMIT = 5 * 1024**3
+"""Largest object that S3 copies in one request (AWS documentation of CopyObject)."""
+
+BODY_ATTEMPTS = 3
+"""Tries for a body that breaks off half-way. Both clients retry status codes, neither retries a torn body."""
+
+
+class S3:
+    """Objects by bucket and key. See ObjectStore for what each call promises."""
+
+    def __init__(self, concurrency: int) -> None:
+        """`concurrency` bounds the pooled connections."""
+        self._concurrency = concurrency
+        self._rust_stores: dict[str, S3Store] = {}
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3
+
+        return boto3.Session()
+
+    @cached_property
+    def boto(self) -> Any:
+        """The client of the few large requests."""
+        from botocore.config import Config
+
+        return self._session.client(
+            "s3",
+            config=Config(
+                max_pool_connections=self._concurrency,
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 6},
+                # Stores other than AWS answer 4xx to the newer default checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def get(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
+        """The whole object, again if its body breaks off."""
+        read = self._get_by_boto if _ODD_KEY.search(place.key) else self._get_by_obstore
+        torn = ""
+        for _ in range(BODY_ATTEMPTS):
+            try:
+                return read(place, if_match, max_bytes)
+            except _TornBody as error:
+                torn = str(error)
+        raise StoreUnreachable(f"{place.uri}: the body broke off {BODY_ATTEMPTS} times ({torn}).")
+
+    def head(self, place: Place) -> ObjectInfo:
+        """Size, ETag and time."""
+        with _boto_errors(place.uri):
+            answer = self.boto.head_object(Bucket=place.bucket, Key=place.key)
+        return ObjectInfo(place.uri, answer["ContentLength"], answer["ETag"], answer["LastModified"])
+
+    def list_all(self, place: Place) -> Iterator[ObjectInfo]:
+        """Every object below a prefix, folder markers left out."""
+        with _boto_errors(place.uri):
+            pages = self.boto.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):
+                        uri = Place(place.bucket, item["Key"]).uri
+                        yield ObjectInfo(uri, item["Size"], item["ETag"], item["LastModified"])
+
+    def open(self, place: Place, etag: str | None) -> BinaryIO:
+        """Ranged GETs of one version."""
+        info = self.head(place)
+        if etag is not None and info.etag != etag:
+            raise InputChanged(f"{place.uri} changed after the run was planned. Start the run again.")
+        reader = _RangeReader(self.boto, place, info)
+        return cast(BinaryIO, io.BufferedReader(reader, buffer_size=256 * 1024))
+
+    def put(self, place: Place, data: bytes, if_none_match: bool, if_match: str | None) -> str:
+        """One PUT, conditional by the store itself."""
+        condition = {"IfNoneMatch": "*"} if if_none_match else {"IfMatch": if_match} if if_match else {}
+        with _boto_errors(place.uri):
+            answer = self.boto.put_object(Bucket=place.bucket, Key=place.key, Body=data, **condition)
+        return str(answer["ETag"])
+
+    def put_file(self, place: Place, path: Path) -> ObjectInfo:
+        """Sent in parts when it is large; visible when complete."""
+        with _boto_errors(place.uri):
+            self.boto.upload_file(str(path), place.bucket, place.key)
+        path.unlink()
+        return self.head(place)
+
+    def copy(self, origin: Place, place: Place) -> ObjectInfo:
+        """By the store, without a byte through here."""
+        where = {"Bucket": origin.bucket, "Key": origin.key}
+        with _boto_errors(place.uri):
+            if self.head(origin).size <= COPY_LIMIT:
+                self.boto.copy_object(CopySource=where, Bucket=place.bucket, Key=place.key)
+            else:
+                self.boto.copy(where, place.bucket, place.key)
+        return self.head(place)
+
+    def delete(self, place: Place) -> None:
+        """One by one: DeleteObjects needs a checksum header that S3-compatible stores disagree about."""
+        with _boto_errors(place.uri):
+            self.boto.delete_object(Bucket=place.bucket, Key=place.key)
+
+    def _rust(self, bucket: str) -> "S3Store":
+        store = self._rust_stores.get(bucket)
+        if store is None:
+            store = self._rust_stores[bucket] = _rust_store(self._session, self.boto, bucket, self._concurrency)
+        return store
+
+    def _get_by_obstore(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        assert place.bucket is not None
+        try:
+            condition: Any = {"if_match": if_match} if if_match else None
+            answer = obstore.get(self._rust(place.bucket), place.key, options=condition)
+            size = answer.meta["size"]
+            _insist_on_size(place.uri, size, max_bytes)
+            data = bytes(answer.bytes())
+        except (BaseError, OSError) as error:
+            raise _from_obstore(place.uri, error) from None
+        if len(data) != size:
+            raise _TornBody(f"{len(data):,} of {size:,} bytes")
+        return Blob(data, answer.meta["e_tag"] or "")
+
+    def _get_by_boto(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
+        from botocore.exceptions import HTTPClientError, ResponseStreamingError
+
+        condition = {"IfMatch": if_match} if if_match else {}
+        with _boto_errors(place.uri):
+            answer = self.boto.get_object(Bucket=place.bucket, Key=place.key, **condition)
+        _insist_on_size(place.uri, answer["ContentLength"], max_bytes)
+        try:
+            return Blob(answer["Body"].read(), answer["ETag"])
+        except (HTTPClientError, ResponseStreamingError) as error:
+            raise _TornBody(str(error)) from None
+
+
+def _insist_on_size(uri: str, size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise TooLarge(f"{uri} has {size:,} bytes, more than the limit of {max_bytes:,}.")
+
+
+class _TornBody(Exception):
+    """A response that ended before its announced length."""
+
+
+_ODD_KEY = re.compile(r"^/|//|/$|^$|(^|/)\.\.?(/|$)")
+"""Keys with empty, `.` or `..` steps, which obstore refuses to spell."""
+
+
+def _rust_store(session: Any, boto: Any, bucket: str, concurrency: int) -> "S3Store":
+    """An obstore client that goes where boto3 goes: same endpoint, region and credentials."""
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
+
+    endpoint = boto.meta.endpoint_url
+    own_endpoint = not endpoint.endswith(".amazonaws.com")
+    return S3Store(
+        bucket,
+        region=boto.meta.region_name or "us-east-1",
+        virtual_hosted_style_request=not own_endpoint and "." not in bucket,
+        credential_provider=Boto3CredentialProvider(session),
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=30),
+            "pool_max_idle_per_host": str(concurrency),
+        },
+        retry_config={
+            "max_retries": 6,
+            "retry_timeout": timedelta(seconds=60),
+            "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+        },
+        **({"endpoint": endpoint} if own_endpoint else {}),
+    )
+
+
+def _from_obstore(uri: str, error: Exception) -> Exception:
+    from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
+
+    text = " ".join(str(error).split("Debug source")[0].split())[:500]
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{uri}: there is no such object.")
+    if isinstance(error, PreconditionError):
+        return PreconditionFailed(f"{uri} is not the version that was asked for.")
+    if isinstance(error, UnauthenticatedError) or any(code in text for code in CREDENTIAL_CODES):
+        return CredentialsRefused(f"{uri}: the store does not accept the credentials. {text}")
+    if isinstance(error, PermissionDeniedError | PermissionError):
+        return Forbidden(f"{uri}: access denied.")
+    if "response body" in text or "end of file" in text or "IncompleteMessage" in text:
+        return _TornBody(text)
+    return StoreUnreachable(f"{uri}: {text}")
+
+
+@contextlib.contextmanager
+def _boto_errors(uri: str) -> Iterator[None]:
+    """Botocore's errors as ours; the one place that tells transient from terminal at the store."""
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise _from_status(uri, code, status, str(error)) from None
+    except NoCredentialsError:
+        raise CredentialsRefused(
+            f"{uri}: no AWS credentials were found. Set AWS_PROFILE or AWS_ACCESS_KEY_ID, or attach a role."
+        ) from None
+    except (BotoCoreError, S3UploadFailedError) as error:
+        raise StoreUnreachable(f"{uri}: {error}") from None
+
+
+def _from_status(uri: str, code: str, status: int, text: str) -> Exception:
+    if code in CREDENTIAL_CODES:
+        return CredentialsRefused(
+            f"{uri}: the store does not accept the credentials ({code}). Renew them and start again."
+        )
+    if status == 404:
+        return NotFound(f"{uri}: there is no such object{' (no such bucket)' if code == 'NoSuchBucket' else ''}.")
+    if status in (401, 403):
+        return Forbidden(f"{uri}: access denied ({code}).")
+    if status in (409, 412):
+        return PreconditionFailed(f"{uri} is not the version that was asked for.")
+    if status == 429 or status >= 500:
+        return StoreUnreachable(f"{uri}: {text}")
+    return Terminal(f"{uri}: {text}")
+
+
+class _RangeReader(io.RawIOBase):
+    """Ranged GETs with If-Match behind a seekable file."""
+
+    def __init__(self, boto: Any, place: Place, info: ObjectInfo) -> None:
+        self._boto, self._place, self._info, self._at = boto, place, info, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._info.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._info.size - self._at)
+        if wanted <= 0:
+            return 0
+        data = self._read_range(self._at, wanted)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _read_range(self, start: int, length: int) -> bytes:
+        from botocore.exceptions import HTTPClientError, ResponseStreamingError
+
+        place, uri = self._place, self._info.uri
+        for _attempt in range(BODY_ATTEMPTS):
+            try:
+                with _boto_errors(uri):
+                    answer = self._boto.get_object(
+                        Bucket=place.bucket,
+                        Key=place.key,
+                        Range=f"bytes={start}-{start + length - 1}",
+                        IfMatch=self._info.etag,
+                    )
+                data = bytes(answer["Body"].read())
+            except (HTTPClientError, ResponseStreamingError):
+                continue
+            except (PreconditionFailed, NotFound):
+                raise InputChanged(f"{uri} changed after the run was planned. Start the run again.") from None
+            if len(data) == length:
+                return data
+        raise StoreUnreachable(f"{uri}: bytes {start:,} to {start + length:,} broke off {BODY_ATTEMPTS} times.")
