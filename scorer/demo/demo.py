@@ -1,0 +1,137 @@
+"""The whole job on a made-up marketplace: train on its first night, score the others, show what came out."""
+
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from scorer.demo import tables
+from scorer.demo.market import Market, make_market
+from scorer.errors import SettingsError
+from scorer.objectstore import ObjectStore
+from scorer.output.manifest import RunManifest
+from scorer.run.score_partition import score_partition
+from scorer.run.tools import Tools
+from scorer.settings import Job, TrainJob
+from scorer.telemetry import Reporter
+
+MARK = "market.json"
+MADE_BY_US = ("listings", "images", "bundle", "predictions", "predictions.scorer", "quarantine", MARK)
+"""What an earlier demo left, and a new one replaces. Anything else in the folder stays."""
+
+
+def run_demo(directory: Path, *, seed: int = 0, listings: int = 600, console: Console | None = None) -> None:
+    """Leaves DIR/listings, images, bundle, predictions, predictions.scorer and quarantine, and says what they are.
+
+    Args:
+        directory: empty, missing, or that of an earlier demo, which is replaced.
+        seed: of the marketplace and of the training.
+        listings: homes on the marketplace; the default trains in about a minute on two cores.
+        console: where the story is told; by default standard output.
+
+    Raises:
+        SettingsError: the directory holds something else; nothing in it was touched.
+    """
+    console, started = console or Console(highlight=False), time.monotonic()
+    _make_room(directory)
+    with _chapter(console, 1, "A marketplace is made up"):
+        market = make_market(directory, seed, listings)
+        tables.say_market(console, market)
+    with _chapter(console, 2, f"A model is trained on the first night, {market.nights[0]}"):
+        _train(market, seed, console)
+    with _chapter(console, 3, "The other nights are scored"):
+        manifests = [_score(market, night, console) for night in market.nights[1:]]
+    with _chapter(console, 4, "What came out"):
+        tables.say_predictions(console, market, manifests[-1])
+        tables.say_gaps(console, market)
+        tables.say_newcomers(console, market)
+    tables.say_places(console, market)
+    tables.say_next(console, market, time.monotonic() - started)
+
+
+def job_for(market: Market, night: str) -> Job:
+    """The scoring job of one night; what the tutorial types as flags."""
+    place = market.directory
+    return Job(
+        listings=str(market.listings),
+        partition=night,
+        bundle=str(place / "bundle"),
+        predictions=str(place / "predictions"),
+        quarantine=str(place / "quarantine"),
+    )
+
+
+def _make_room(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"{directory} is a file; the demo needs a folder. Nothing was touched. Name another --dir.")
+    if directory.is_dir() and any(directory.iterdir()) and not _is_demo(directory):
+        raise SettingsError(
+            f"{directory} is not empty and holds no earlier demo. Nothing in it was touched. Name another --dir."
+        )
+    for name in MADE_BY_US:
+        place = directory / name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def _is_demo(directory: Path) -> bool:
+    try:
+        about = json.loads((directory / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and about.get("made_by") == "scorer demo"
+
+
+@contextmanager
+def _chapter(console: Console, number: int, title: str) -> Iterator[None]:
+    console.print(f"\n[bold cyan]{number}[/]  [bold]{title}[/]")
+    started = time.monotonic()
+    yield
+    console.print(f"   [dim]{time.monotonic() - started:.0f} s[/]")
+
+
+def _train(market: Market, seed: int, console: Console) -> None:
+    with _hushed():
+        from scorer.training.train import train
+
+    job = TrainJob(
+        listings=str(market.listings),
+        partitions=(market.nights[0],),
+        target="price",
+        bundle=str(market.directory / "bundle"),
+        seed=seed,
+    )
+    report = train(job, ObjectStore(), lambda text: console.print(f"   [dim]{text}[/]"))
+    tables.say_metrics(console, report.text)
+
+
+def _score(market: Market, night: str, console: Console) -> RunManifest:
+    # Progress is for eyes; where nobody watches, the lines below say all that it would.
+    stream = sys.stderr if console.is_terminal else io.StringIO()
+    manifest = score_partition(job_for(market, night), Tools(reporter=Reporter(stream, people=True)))
+    tables.say_run(console, manifest)
+    return manifest
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """TensorFlow's import writes a page of notes past sys.stderr; errors still come as exceptions."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,178 @@
+"""What the demo prints: sentences and tables, made from what the run left on disk."""
+
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset as ds
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scorer.contracts import reason_texts
+from scorer.demo.market import Market
+from scorer.demo.photos import FLAWS
+from scorer.output.manifest import RunManifest
+
+HEAD = 8
+"""Predictions shown."""
+
+STYLES = {"scored": "green", "degraded": "yellow", "failed": "red", "quarantined": "magenta"}
+
+PLACES = {
+    "listings/ds=*/": "the input: Parquet, one folder a night",
+    "images/": "the photos",
+    "bundle/": "the trained model, with all that a score depends on",
+    "predictions/ds=*/": "the output: a row for every listing that is not quarantined",
+    "quarantine/ds=*/": "the rows that cannot be scored, with their reasons",
+    "predictions.scorer/": "the job's own state: plans, staged files, manifests",
+}
+"""What lies in the demo's folder."""
+
+
+def say_market(console: Console, market: Market) -> None:
+    """How large it is, and what is wrong with it on purpose."""
+    flawed = Counter(photo.flaw for photo in market.photos if photo.flaw)
+    homes, photos, nights = len(market.homes), len(market.photos), len(market.nights)
+    console.print(
+        f"   {homes:,} homes with {photos:,} photos over {nights} nights. How well a home is kept moves its price by\n"
+        "   up to 40 % and stands in no column: it shows in the photos only."
+    )
+    console.print(
+        f"   Broken on purpose: {flawed.total()} photos ({', '.join(FLAWS)}); on the later nights\n"
+        "   a listing_id given twice, one that is null, and a city that the model has never seen."
+    )
+
+
+def say_metrics(console: Console, text: str) -> None:
+    """The training's own account of its errors."""
+    console.print()
+    for line in text.splitlines():
+        console.print(f"   {escape(line)}", soft_wrap=True)
+
+
+def say_run(console: Console, manifest: RunManifest) -> None:
+    """Rows in and out of one night."""
+    counts = manifest.counts
+    console.print(
+        f"   {manifest.partition}: {counts.rows_in:,} rows in = [green]{counts.scored:,} scored[/]"
+        f" + [yellow]{counts.degraded:,} degraded[/] + [red]{counts.failed:,} failed[/]"
+        f" + [magenta]{counts.quarantined:,} quarantined[/];"
+        f" {counts.images_used:,} of {counts.images_given:,} images used",
+        soft_wrap=True,
+    )
+
+
+def say_predictions(console: Console, market: Market, manifest: RunManifest) -> None:
+    """The first predictions of a night beside what the sellers ask."""
+    homes = {home.listing_id: home for home in market.homes}
+    night = market.nights.index(manifest.partition)
+    table = _table(f"The first {HEAD} predictions of {manifest.partition}, in EUR")
+    for name in ("listing_id", "asked", "prediction", "status", "reasons", "images"):
+        table.add_column(name, justify="right" if name in ("asked", "prediction") else "left")
+    for row in _rows(market.directory / "predictions" / manifest.partition)[:HEAD]:
+        prediction = "-" if row["prediction"] is None else f"{row['prediction']:,.0f}"
+        table.add_row(
+            row["listing_id"],
+            f"{homes[row['listing_id']].prices[night]:,}",
+            prediction,
+            f"[{STYLES[row['status']]}]{row['status']}[/]",
+            ", ".join(row["reasons"]),
+            f"{row['images_used']} of {row['images_given']}",
+        )
+    console.print(table)
+
+
+def say_gaps(console: Console, market: Market) -> None:
+    """What was degraded or quarantined on any night, how often and why, each with an example."""
+    table = _table("Degraded and quarantined, over the scored nights")
+    for name in ("became", "reason", "rows", "for instance", "which means"):
+        table.add_column(name, justify="right" if name == "rows" else "left", no_wrap=name == "reason")
+    texts = reason_texts()
+    for became, found in _gaps(market).items():
+        for reason, ids in sorted(found.items()):
+            cells = (f"[{STYLES[became]}]{became}[/]", reason, f"{len(ids):,}", str(ids[0]), texts.get(reason, ""))
+            table.add_row(*cells)
+    console.print(table)
+
+
+def say_newcomers(console: Console, market: Market) -> None:
+    """The error on homes that the training cannot have seen in any form."""
+    new = {home.listing_id: home.prices[-1] for home in market.homes if home.nights.start > 0}
+    last = _rows(market.directory / "predictions" / market.nights[-1])
+    errors = [
+        abs(row["prediction"] / new[row["listing_id"]] - 1)
+        for row in last
+        if row["listing_id"] in new and row["prediction"] is not None
+    ]
+    console.print(
+        f"Of the {len(errors):,} homes of the last night that came on the market after the training, half are predicted"
+        f"\nto within [bold]{100 * float(np.median(errors)):.1f} %[/] of what is asked."
+    )
+
+
+def say_places(console: Console, market: Market) -> None:
+    """Where everything is."""
+    table = _table("Where everything is", show_header=False)
+    for name, meaning in PLACES.items():
+        table.add_row(f"[cyan]{escape(str(market.directory / name))}[/]", meaning)
+    console.print(table)
+
+
+def say_next(console: Console, market: Market, seconds: float) -> None:
+    """What to type next."""
+    place, scorer = market.directory, _command("scorer")
+    console.print(f"\n[bold]Done in {seconds:.0f} s.[/] Type next:\n")
+    again = (
+        f"{scorer} score --listings {place}/listings --partition {market.nights[-1]} --bundle {place}/bundle"
+        f" --predictions {place}/predictions --quarantine {place}/quarantine"
+    )
+    look = f"import pandas; print(pandas.read_parquet('{place}/predictions'))"
+    for meaning, line in (
+        ("the last night once more: it is published already, so nothing is done", again),
+        ("what is inside the bundle", f"{scorer} bundle inspect {place}/bundle"),
+        ("every prediction", f'{_command("python")} -c "{look}"'),
+    ):
+        console.print(f"  [dim]# {meaning}[/]")
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print("\nThe tutorial goes on from here: docs/tutorial.md")
+
+
+def _table(title: str, show_header: bool = True) -> Table:
+    return Table(
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        show_header=show_header,
+        box=SIMPLE,
+        padding=(0, 1),
+    )
+
+
+def _gaps(market: Market) -> dict[str, dict[str, list[Any]]]:
+    """degraded, failed and quarantined -> reason -> ids of the rows that carry it, over all nights."""
+    found: dict[str, dict[str, list[Any]]] = {"degraded": {}, "failed": {}, "quarantined": {}}
+    for row in _rows(market.directory / "predictions"):
+        for reason in row["reasons"]:
+            found[row["status"]].setdefault(reason, []).append(row["listing_id"])
+    for row in _rows(market.directory / "quarantine"):
+        found["quarantined"].setdefault(row["reason"], []).append(row["listing_id"])
+    return found
+
+
+def _rows(place: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = ds.dataset(place, format="parquet").to_table().to_pylist()
+    return rows
+
+
+def _command(name: str) -> str:
+    """The name where the shell finds it, else the path of our environment's own."""
+    ours = Path(sys.executable).parent / name
+    if shutil.which(name) == str(ours) or not ours.exists():
+        return name
+    return os.path.relpath(ours)
