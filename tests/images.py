@@ -144,8 +144,8 @@ def sixteen_bits(pixels: Pixels) -> npt.NDArray[Any]:
 
 
 def clear_grey_png() -> bytes:
-    """16-bit grey where one value, that of the darkest eighth, counts as transparent."""
-    grey = sixteen_bits(scene()[:, :, :1]).copy()
+    """16-bit grey where one value, that of the leftmost eighth, counts as transparent."""
+    grey = sixteen_bits(scene()[:, :, 1:2]).copy()
     grey[:, : WIDTH // 8] = 0x1234
     return png(grey, 0, depth=16, extra=chunk(b"tRNS", b"\x12\x34"))
 
@@ -275,7 +275,31 @@ class Good:
     format: str
     make: Callable[[], bytes]
     looks: str = "scene"
-    """scene: like the scene; white: like it over white by its alpha; grey: without colour; else it has its own test."""
+    """What it shows: a name that `appearance` knows, or a rule with a test of its own."""
+
+
+def appearance(looks: str) -> Pixels:
+    """uint8 [HEIGHT, WIDTH, 3]: what a sample must look like."""
+    shown = scene()
+    grey = np.asarray(Image.fromarray(shown).convert("L").convert("RGB"))
+    opacity = alpha()[:, :, None] / 255.0
+    patched = shown.copy()
+    patched[: HEIGHT // 3, : WIDTH // 4] = 255
+    green = np.repeat(shown[:, :, 1:2], 3, axis=2)
+    striped = green.copy()
+    striped[:, : WIDTH // 8] = 255
+    looks_like = {
+        "scene": shown,
+        "grey": grey,
+        "over white": shown * opacity + 255 * (1 - opacity),
+        "grey over white": grey * opacity + 255 * (1 - opacity),
+        "patch white": patched,
+        "red and blue swapped": shown[:, :, ::-1],
+        "its green": green,
+        "its green, left white": striped,
+        "half of it to the right": np.hstack([np.full_like(patched, 255)[:, WIDTH // 2 :], patched[:, : WIDTH // 2]]),
+    }
+    return looks_like[looks].round().astype(np.uint8)
 
 
 def _png(mode: str, **options: Any) -> bytes:
@@ -300,51 +324,53 @@ GOOD: dict[str, Good] = {
     "jpeg with srgb's profile": Good("JPEG", lambda: jpeg(icc_profile=srgb_profile())),
     "jpeg of another jfif revision": Good("JPEG", lambda: jpeg().replace(b"JFIF\0\x01", b"JFIF\0\x03", 1)),
     **{f"jpeg oriented {n}": Good("JPEG", partial(oriented_jpeg, n)) for n in range(1, 9)},
-    "jpeg with a profile": Good("JPEG", lambda: jpeg(icc_profile=swapping_profile()), "swapped"),
+    "jpeg with a profile": Good("JPEG", lambda: jpeg(icc_profile=swapping_profile()), "red and blue swapped"),
     "jpeg grey with a profile": Good("JPEG", lambda: jpeg("L", icc_profile=linear_grey_profile()), "brighter"),
     "jpeg cmyk with a profile": Good("JPEG", lambda: jpeg("CMYK", icc_profile=black_only_profile()), "black"),
     "png": Good("PNG", lambda: _png("RGB")),
     "png grey": Good("PNG", lambda: _png("L"), "grey"),
     "png 1 bit": Good("PNG", lambda: saved(Image.fromarray(scene()).convert("1"), "PNG"), "dither"),
-    "png rgba": Good("PNG", lambda: _png("RGBA"), "white"),
-    "png grey with alpha": Good("PNG", lambda: _png("LA"), "white grey"),
+    "png rgba": Good("PNG", lambda: _png("RGBA"), "over white"),
+    "png grey with alpha": Good("PNG", lambda: _png("LA"), "grey over white"),
     "png palette": Good("PNG", lambda: saved(palette_image(), "PNG")),
-    "png palette with clear colour": Good("PNG", lambda: saved(palette_image(clear=True), "PNG"), "patch"),
-    "png rgb with clear colour": Good("PNG", lambda: _png("RGB", transparency=(240, 230, 90)), "patch"),
+    "png palette with clear colour": Good("PNG", lambda: saved(palette_image(clear=True), "PNG"), "patch white"),
+    "png rgb with clear colour": Good("PNG", lambda: _png("RGB", transparency=(240, 230, 90)), "patch white"),
     "png 16 bit": Good("PNG", lambda: png(sixteen_bits(scene()), 2, depth=16)),
-    "png 16 bit rgba": Good("PNG", lambda: png(sixteen_bits(np.asarray(rgba())), 6, depth=16), "white"),
-    "png 16 bit grey": Good("PNG", lambda: png(sixteen_bits(scene()[:, :, 1:2]), 0, depth=16), "green"),
-    "png 16 bit grey with clear value": Good("PNG", clear_grey_png, "stripe"),
+    "png 16 bit rgba": Good("PNG", lambda: png(sixteen_bits(np.asarray(rgba())), 6, depth=16), "over white"),
+    "png 16 bit grey": Good("PNG", lambda: png(sixteen_bits(scene()[:, :, 1:2]), 0, depth=16), "its green"),
+    "png 16 bit grey with clear value": Good("PNG", clear_grey_png, "its green, left white"),
     "png 16 bit rgb with clear colour": Good(
         "PNG",
         lambda: png(sixteen_bits(scene()), 2, depth=16, extra=chunk(b"tRNS", b"\xf0\x0f\xe6\x19\x5a\xa5")),
-        "patch",
+        "patch white",
     ),
     "png interlaced": Good("PNG", lambda: png(scene(), 2, interlaced=True)),
     "png animated": Good("PNG", lambda: animated("PNG")),
     "png oriented 6": Good("PNG", lambda: png(np.rot90(scene()), 2, extra=chunk(b"eXIf", exif(6)[6:]))),
-    "png with a profile": Good("PNG", lambda: _png("RGB", icc_profile=swapping_profile()), "swapped"),
+    "png with a profile": Good("PNG", lambda: _png("RGB", icc_profile=swapping_profile()), "red and blue swapped"),
     "png with a text bomb": Good("PNG", png_with_text_bomb),
     "webp": Good("WebP", lambda: saved(Image.fromarray(scene()), "WEBP", quality=92)),
     "webp lossless": Good("WebP", lambda: saved(Image.fromarray(scene()), "WEBP", lossless=True)),
-    "webp rgba": Good("WebP", lambda: saved(rgba(), "WEBP", quality=95), "white"),
-    "webp rgba lossless": Good("WebP", lambda: saved(rgba(), "WEBP", lossless=True, exact=True), "white"),
+    "webp rgba": Good("WebP", lambda: saved(rgba(), "WEBP", quality=95), "over white"),
+    "webp rgba lossless": Good("WebP", lambda: saved(rgba(), "WEBP", lossless=True, exact=True), "over white"),
     "webp animated": Good("WebP", lambda: animated("WEBP", quality=92)),
     "webp oriented 8": Good(
         "WebP", lambda: saved(Image.fromarray(np.rot90(scene(), -1)), "WEBP", lossless=True, exif=exif(8))
     ),
     "webp with a profile": Good(
-        "WebP", lambda: saved(Image.fromarray(scene()), "WEBP", quality=92, icc_profile=swapping_profile()), "swapped"
+        "WebP",
+        lambda: saved(Image.fromarray(scene()), "WEBP", quality=92, icc_profile=swapping_profile()),
+        "red and blue swapped",
     ),
     "gif": Good("GIF", lambda: saved(palette_image(), "GIF")),
-    "gif with clear colour": Good("GIF", lambda: saved(palette_image(clear=True), "GIF"), "patch"),
+    "gif with clear colour": Good("GIF", lambda: saved(palette_image(clear=True), "GIF"), "patch white"),
     "gif animated": Good("GIF", lambda: animated("GIF")),
-    "gif with a small frame": Good("GIF", gif_with_small_frame, "right half"),
+    "gif with a small frame": Good("GIF", gif_with_small_frame, "half of it to the right"),
     "bmp": Good("BMP", lambda: saved(Image.fromarray(scene()), "BMP")),
     "bmp palette": Good("BMP", lambda: saved(palette_image(), "BMP")),
     "bmp grey": Good("BMP", lambda: saved(Image.fromarray(scene()).convert("L"), "BMP"), "grey"),
     "bmp 32 bit": Good("BMP", lambda: saved(Image.fromarray(scene()).convert("RGBA"), "BMP")),
-    "bmp rgba": Good("BMP", alpha_bmp, "white"),
+    "bmp rgba": Good("BMP", alpha_bmp, "over white"),
     "bmp top down": Good("BMP", top_down_bmp),
     "bmp run lengths": Good("BMP", run_length_bmp),
 }
@@ -359,7 +385,7 @@ class Broken:
     reason: str
 
 
-def _sized(kind: str, width: int, height: int) -> bytes:
+def announcing(kind: str, width: int, height: int) -> bytes:
     """A small file that announces a large image."""
     if kind == "JPEG":
         return patched_jpeg(5, struct.pack(">HH", height, width))
@@ -429,25 +455,25 @@ BROKEN: dict[str, Broken] = {
     "jpeg without an image": Broken(lambda: b"\xff\xd8\xff\xd9", CORRUPT),
     "jpeg of a thousand scans": Broken(lambda: jpeg_of_many_scans(1_000), UNSUPPORTED),
     "jpeg of 100,000 segments": Broken(lambda: spliced_jpeg(b"\xff\xe0\0\x03x" * 100_000), CORRUPT),
-    "jpeg of 3 gigapixels": Broken(lambda: _sized("JPEG", 60_000, 50_000), TOO_MANY),
+    "jpeg of 3 gigapixels": Broken(lambda: announcing("JPEG", 60_000, 50_000), TOO_MANY),
     "png cut in half": Broken(_cut("png", 0.5), CORRUPT),
     "png without its end": Broken(lambda: png(scene(), 2)[:-12], CORRUPT),
     "png with a wrong checksum": Broken(_png_with_wrong_checksum, CORRUPT),
     "png without pixels": Broken(lambda: png(scene(), 2)[:33] + chunk(b"IEND", b""), CORRUPT),
-    "png with too few pixels": Broken(lambda: _sized("PNG", WIDTH, 2 * HEIGHT), CORRUPT),
-    "png without width": Broken(lambda: _sized("PNG", 0, HEIGHT), CORRUPT),
-    "png of 3.6 gigapixels": Broken(lambda: _sized("PNG", 60_000, 60_000), TOO_MANY),
+    "png with too few pixels": Broken(lambda: announcing("PNG", WIDTH, 2 * HEIGHT), CORRUPT),
+    "png without width": Broken(lambda: announcing("PNG", 0, HEIGHT), CORRUPT),
+    "png of 3.6 gigapixels": Broken(lambda: announcing("PNG", 60_000, 60_000), TOO_MANY),
     "webp cut in half": Broken(_cut("webp", 0.5), CORRUPT),
     "webp without a picture": Broken(lambda: b"RIFF\x04\0\0\0WEBP", CORRUPT),
-    "webp of 268 megapixels": Broken(lambda: _sized("WebP", 16_383, 16_383), TOO_MANY),
+    "webp of 268 megapixels": Broken(lambda: announcing("WebP", 16_383, 16_383), TOO_MANY),
     "gif cut in half": Broken(_cut("gif", 0.5), CORRUPT),
     "gif without a frame": Broken(lambda: b"GIF89a\x08\0\x08\0\0\0\0;", CORRUPT),
-    "gif of 4 gigapixels": Broken(lambda: _sized("GIF", 65_535, 65_535), TOO_MANY),
+    "gif of 4 gigapixels": Broken(lambda: announcing("GIF", 65_535, 65_535), TOO_MANY),
     "gif with a frame of 3.6 gigapixels": Broken(_frame_beyond_screen, TOO_MANY),
     "bmp cut in half": Broken(_cut("bmp", 0.5), CORRUPT),
     "bmp with a png inside": Broken(lambda: bmp(32, 5, bytes(99)), UNSUPPORTED),
     "bmp of 2 megapixels run-length coded": Broken(lambda: bmp(8, 1, bytes(2 << 20), palette=bytes(1024)), UNSUPPORTED),
-    "bmp of 10 gigapixels": Broken(lambda: _sized("BMP", 100_000, 100_000), TOO_MANY),
+    "bmp of 10 gigapixels": Broken(lambda: announcing("BMP", 100_000, 100_000), TOO_MANY),
 }
 """By name. One of every kind that must be refused, under the default limits."""
 
@@ -466,14 +492,14 @@ def photographs(count: int, *, width: int = 720, height: int = 480, seed: int = 
     """JPEGs with the spectrum of photographs (amplitude falls with frequency), about 68 KB each at 720 x 480."""
     random = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    falloff = 1 / np.maximum(frequency, 1 / max(width, height)) ** 1.1
+    falloff = 1 / np.maximum(frequency, 1 / max(width, height)) ** 1.4
     for _ in range(count):
         planes = []
-        for strength in (60, 18, 18):  # luminance and two chrominances
+        for strength in (50, 15, 15):  # luminance and two chrominances
             phase = np.exp(2j * np.pi * random.random(frequency.shape))
             plane = np.fft.irfft2(falloff * phase, (height, width))
             planes.append(128 + strength * plane / plane.std())
         ycc = np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
-        done, file = cv2.imencode(".jpg", cv2.cvtColor(ycc, cv2.COLOR_YCrCb2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+        done, file = cv2.imencode(".jpg", cv2.cvtColor(ycc, cv2.COLOR_YCrCb2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
         assert done
         yield file.tobytes()

@@ -17,7 +17,7 @@ from scorer.intake.formats.raster import Header, Mode, Pixels, Raster, Wanted
 MAX_SEGMENTS = 10_000
 """Marker segments before the pixels. The largest real headers (extended XMP, ICC in pieces) have some hundreds."""
 
-MAX_SCANS = 500
+MAX_SCANS = 100
 """Scans of one image; encoders write about ten. Each costs a pass over all coefficients, so thousands are a bomb."""
 
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
@@ -26,6 +26,7 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _DECODABLE_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # baseline, extended, progressive, arithmetic
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 _START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_SCAN, _END, _TABLE = b"\xff\xda", b"\xff\xd9", b"\xff\xc4"
 _EXIF, _ICC = b"Exif\x00\x00", b"ICC_PROFILE\x00"
 
 _COLOURS: dict[int, tuple[str, Mode]] = {1: ("GRAY", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK")}
@@ -41,7 +42,7 @@ def recognise(data: bytes) -> bool:
 
 
 def probe(data: bytes) -> Header:
-    """Size, components, EXIF orientation and ICC profile, in about 8 microseconds.
+    """Size, components, EXIF orientation and ICC profile, in about 7 microseconds (0.1 ms where scans must be counted).
 
     Raises:
         ImageFault: image_corrupt where the header breaks off or contradicts itself; image_unsupported for lossless,
@@ -113,7 +114,7 @@ def _header(data: bytes, frame: bytes, *, scan_components: int, orientation: int
         raise ImageFault("image_unsupported", "JPEG that tells its height only after its pixels")
     if not width:
         raise ImageFault("image_corrupt", "JPEG that announces a width of 0 pixels")
-    if (kind in _PROGRESSIVE or scan_components != components) and data.count(b"\xff\xda") > MAX_SCANS:
+    if (kind in _PROGRESSIVE or scan_components != components) and data.count(_SCAN) > MAX_SCANS:
         raise ImageFault("image_unsupported", f"JPEG with more than {MAX_SCANS} scans")
     return Header(width, height, orientation, _profile(icc), components)
 
@@ -144,19 +145,28 @@ def _by_simplejpeg(data: bytes, colours: str, buffer: Pixels, *, strict: bool) -
 
 
 def _second_try(data: bytes, header: Header, wanted: Wanted, complaint: str) -> Raster:
-    colours, mode = _COLOURS[header.components]
-    if "remature end" in complaint:
-        if not wanted.truncated:
-            raise _breaks_off(data, "in its image data")
-        buffer = scratch.borrow("decode", (*_scaled(header, wanted.side), header.components))
-        try:
-            return Raster(_by_simplejpeg(data, colours, buffer, strict=False), mode)
-        except ValueError as error:
-            raise ImageFault("image_corrupt", f"JPEG that breaks off, and of no use: {error}") from None
+    ends = data.find(_END, max(data.rfind(_SCAN), 0)) >= 0
+    if not ends or "remature end" in complaint:
+        if wanted.truncated:
+            return _as_far_as_it_goes(data, header, wanted)
+        raise _breaks_off(data, "in its image data")
     if any(harmless in complaint for harmless in _HARMLESS):
         return _by_pillow(data, header, wanted)
     reason = "image_unsupported" if "nsupported" in complaint else "image_corrupt"
     raise ImageFault(reason, f"JPEG: {complaint}")
+
+
+def _as_far_as_it_goes(data: bytes, header: Header, wanted: Wanted) -> Raster:
+    """What there is of the image, the rest grey; a progressive one is coarser, and ends before a half table."""
+    colours, mode = _COLOURS[header.components]
+    buffer = scratch.borrow("decode", (*_scaled(header, wanted.side), header.components))
+    complaint = ""
+    for usable in (data, data[: data.rfind(_TABLE)] + _END):
+        try:
+            return Raster(_by_simplejpeg(usable, colours, buffer, strict=False), mode)
+        except ValueError as error:
+            complaint = str(error)
+    raise ImageFault("image_corrupt", f"JPEG breaks off at byte {len(data):,}, too early to be of use: {complaint}")
 
 
 def _by_pillow(data: bytes, header: Header, wanted: Wanted) -> Raster:

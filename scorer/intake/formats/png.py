@@ -35,19 +35,17 @@ def probe(data: bytes) -> Header:
         ImageFault: image_corrupt where the file breaks off or its first chunk is not a header.
     """
     width = height = 0
-    orientation, profile = 1, b""
+    first: dict[bytes, bytes] = {}  # of each kind only the first counts, as in libpng: a thousand profiles are a bomb
     for kind, start, end in _chunks(data):
         if kind in _PICTURE:
             _check_sum(data, kind, start, end)
         if kind == b"IHDR" and end - start == 13 and not width:
             width, height = struct.unpack_from(">II", data, start)
-        elif kind == b"eXIf":
-            orientation = exif.orientation(data[start:end])
-        elif kind == b"iCCP":
-            profile = _profile(data[start:end])
+        elif kind in (b"eXIf", b"iCCP") and kind not in first:
+            first[kind] = data[start:end]
     if not width or not height:
         raise ImageFault("image_corrupt", "PNG without a header, or with a side of 0 pixels")
-    return Header(width, height, orientation, profile)
+    return Header(width, height, exif.orientation(first.get(b"eXIf", b"")), _profile(first.get(b"iCCP", b"")))
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
