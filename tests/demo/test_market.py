@@ -13,6 +13,11 @@ import pytest
 from scorer.demo.market import FLAWED_PHOTOS, NEW_CITY, Market, make_market
 from scorer.demo.photos import FLAWS, Photo
 from scorer.demo.pictures import Pixels
+from scorer.errors import ImageFault
+from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.intake.pixels import PixelSpec, decode_image
+from scorer.objectstore import ObjectStore
+from scorer.settings import ImageLimits, ImageSources
 
 SMALL = 120
 
@@ -63,6 +68,16 @@ def test_every_photo_exists_and_is_upright_but_for_those_broken_on_purpose(marke
     assert flaws == dict.fromkeys(FLAWS, FLAWED_PHOTOS)
     absent = [photo.flaw for photo in market.photos if not (market.listings / photo.uri).is_file()]
     assert sorted(map(str, absent)) == ["foreign", "foreign", "missing", "missing"]
+
+
+def test_each_broken_photo_is_broken_in_the_way_it_says(market: Market) -> None:
+    places = ImagePlaces.of(str(market.listings), ImageSources())
+    with Fetcher(ObjectStore(), ImageLimits(), concurrency=1) as fetcher:
+        for photo in market.photos:
+            if photo.flaw:
+                with pytest.raises(ImageFault) as fault:
+                    decode_image(fetcher.get(places.resolve(photo.uri)), PixelSpec(), ImageLimits())
+                assert fault.value.reason == FLAWS[photo.flaw].reason, photo
 
 
 def test_a_broken_photo_strikes_listings_of_every_night(market: Market) -> None:
