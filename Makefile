@@ -49,7 +49,7 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 
 schemas: $(READY)  ## Regenerate the JSON Schemas that follow from classes
-	$(BIN)/python -m scorer.contracts
+	$(BIN)/python -m scorer.run.schemas schemas
 
 bench: $(READY)  ## Measure the parts and the whole: images a second, CPU milliseconds an image
 	$(BIN)/python -m benchmarks

@@ -1,23 +1,19 @@
 """schemas/*.odcs.yaml as values: column types, what a value may be, the closed lists of reasons.
 
-The YAML files are the contract and this module only reads them. `python -m scorer.contracts` writes the JSON Schema of
-the settings, which is generated the other way round, from the classes.
+The YAML files are the contract; this module only reads them. The JSON Schemas beside them are generated the other way
+round, from the classes (`scorer.run.schemas`).
 """
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import ContractError, SettingsError
-from scorer.settings import Job, TrainJob
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(),
@@ -162,26 +158,3 @@ def reason_texts() -> Mapping[str, str]:
                 if custom["property"] == "reasonTexts":
                     texts.update(custom["value"])
     return texts
-
-
-def settings_schemas() -> dict[str, str]:
-    """File name -> JSON Schema of the settings classes."""
-    return {
-        "job.schema.json": _json_schema(Job),
-        "train_job.schema.json": _json_schema(TrainJob),
-    }
-
-
-def _json_schema(kind: type[Job] | type[TrainJob]) -> str:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **kind.model_json_schema()}
-    return json.dumps(schema, indent=2) + "\n"
-
-
-def main(folder: Path) -> None:
-    """Write the generated schemas into a checkout's schemas/."""
-    for name, text in settings_schemas().items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "schemas"))

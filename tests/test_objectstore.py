@@ -1,5 +1,6 @@
 """The one door keeps the same promises for local files and for both S3 servers."""
 
+import contextlib
 import io
 import os
 import pickle
@@ -18,7 +19,6 @@ from scorer.errors import (
     InputChanged,
     NotFound,
     PreconditionFailed,
-    ScorerError,
     SettingsError,
     StoreUnreachable,
     TooLarge,
@@ -51,7 +51,9 @@ def test_what_was_put_is_what_is_got(root: str, store: ObjectStore) -> None:
     assert store.head(uri).etag == etag
 
 
-@pytest.mark.parametrize("name", ["with space.jpg", "a%20b.jpg", "a#b?c.jpg", "ü-ñ-家.jpg", "a+b&c=d.jpg", "~x'(1).jpg"])
+@pytest.mark.parametrize(
+    "name", ["with space.jpg", "a%20b.jpg", "a#b?c.jpg", "ü-ñ-家.jpg", "a+b&c=d.jpg", "~x'(1).jpg"]
+)
 def test_odd_names_are_spelled_the_same_by_every_client(root: str, store: ObjectStore, name: str) -> None:
     uri = join(root, name)
     store.put(uri, name.encode())
@@ -174,15 +176,15 @@ def test_wrong_credentials_speak_of_us_and_not_of_the_object(
 def test_bodies_that_break_off_are_asked_for_again(strict_bucket: FaultyBucket, store: ObjectStore) -> None:
     uri = f"{strict_bucket.uri}/photo.jpg"
     store.put(uri, b"p" * 50_000)
-    strict_bucket.server.inject(Fault(kind="truncate", key="photo", count=2))
+    strict_bucket.server.inject(Fault(kind="truncate", key="photo", times=2))
     assert store.get(uri).data == b"p" * 50_000
-    assert len(strict_bucket.server.injected()) == 2
+    assert strict_bucket.server.injected() == [2]
 
 
 def test_throttling_is_waited_out_and_a_dead_store_is_named(strict_bucket: FaultyBucket, store: ObjectStore) -> None:
     uri = f"{strict_bucket.uri}/photo.jpg"
     store.put(uri, b"p")
-    strict_bucket.server.inject(Fault(kind="slow_down", key="photo", count=3))
+    strict_bucket.server.inject(Fault(kind="slow_down", key="photo", times=3))
     assert store.get(uri).data == b"p"
     dead = ObjectStore()
     with pytest.MonkeyPatch.context() as patch:
@@ -193,7 +195,7 @@ def test_throttling_is_waited_out_and_a_dead_store_is_named(strict_bucket: Fault
 
 def test_the_store_crosses_processes(tmp_path: Path) -> None:
     uri = join(str(tmp_path), "x")
-    pickle.loads(pickle.dumps(ObjectStore(7))).put(uri, b"1")
+    pickle.loads(pickle.dumps(ObjectStore(7))).put(uri, b"1")  # noqa: S301 (our own bytes)
     assert ObjectStore().get(uri).data == b"1"
 
 
@@ -233,7 +235,5 @@ def test_uris_have_one_form() -> None:
 @given(st.text(max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_a_place_or_a_settings_error(text: str) -> None:
-    try:
-        parse(text)
-    except ScorerError as error:
-        assert isinstance(error, SettingsError)
+    with contextlib.suppress(SettingsError):  # anything else that is raised breaks the rule
+        assert parse(text).uri
