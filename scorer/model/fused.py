@@ -89,7 +89,7 @@ def build_fused(
     present = ImageDropout(image_dropout, seed)(mask)
     embedded = PerImage(tower, augmentation)(images, present)
     inputs = {"features": features, "images": images, "mask": mask}
-    whole = keras.Model(inputs, head({"features": features, "embeddings": embedded, "mask": present}), name="whole")
+    whole = keras.Model(inputs, head({"features": features, "embeddings": embedded, "mask": present}), name="fused")
     return FusedModel(tower, head, whole)
 
 

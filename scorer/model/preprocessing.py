@@ -250,8 +250,10 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
     values = dict(entry)
     kind = FEATURES[values.pop("kind")]
     feature = kind(**{name: _TYPED[name](value) for name, value in values.items()})
-    if isinstance(feature, NumberFeature) and not np.isfinite([feature.fill, feature.shift, feature.scale]).all():
-        raise ValueError(f"feature {feature.name!r} holds a figure that is not finite")
+    if isinstance(feature, NumberFeature):
+        finite = np.isfinite([feature.fill, feature.shift, feature.scale]).all()
+        if not (finite and feature.scale > 0):
+            raise ValueError(f"feature {feature.name!r} holds a figure that makes no sense")
     return feature
 
 

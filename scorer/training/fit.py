@@ -89,7 +89,8 @@ def fit(model: keras.Model, inputs: Inputs, split: Split, job: TrainJob, progres
         inputs.dataset(split.training, job.batch_rows, shuffle_seed=job.seed),
         validation_data=inputs.dataset(split.validation, job.batch_rows),
         epochs=job.epochs,
-        callbacks=[keras.callbacks.TerminateOnNaN(), stop, _Lines(model.name, progress)],
+        callbacks=[keras.callbacks.TerminateOnNaN(), stop, _Lines(model.name.replace("_", " "), progress)],
+        shuffle=False,  # the chain has shuffled
         verbose=0,
     )
     if not np.isfinite(history.history["loss"]).all():

@@ -161,7 +161,7 @@ def _frozen(fused: FusedModel, spec: PixelSpec, width: int, embedding: int) -> d
     }
     return {
         "image_tower": graphs.freeze(fused.image_tower, pixels, outputs=("embedding",)),
-        "head": graphs.freeze(fused.head, head),
+        "head": graphs.freeze(lambda **named: fused.head(named, training=False), head),
     }
 
 
