@@ -28,12 +28,12 @@ class Graph:
     """A graph that was found safe, ready to be called.
 
     Attributes:
-        inputs: names and TensorSpecs that it takes.
-        outputs: names that it gives.
+        inputs: what it takes, by name.
+        outputs: what it gives, by name.
     """
 
     inputs: Mapping[str, tf.TensorSpec]
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, tf.TensorSpec]
     _function: Callable[..., list[tf.Tensor]]
 
     def __call__(self, **tensors: Any) -> dict[str, tf.Tensor]:
@@ -98,13 +98,11 @@ def load_graph(data: bytes, what: str) -> Graph:
             [imported.graph.get_tensor_by_name(f"{OUTPUT}{name}:0") for name in outputs],
         )
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        first_line = str(error).partition("\n")[0][:500]
         raise BundleError(
-            f"{what} is no graph that TensorFlow {tf.__version__} takes: {first_line}. Nothing was scored;"
+            f"{what} is no graph that TensorFlow {tf.__version__} takes: {first_line(error)}. Nothing was scored;"
             " save the bundle again with this version, or score with the version that saved it."
         ) from None
-    specs = {name: tf.TensorSpec(t.shape, t.dtype, name) for name, t in zip(inputs, function.inputs, strict=True)}
-    return Graph(specs, tuple(outputs), function)
+    return Graph(_specs(inputs, function.inputs), _specs(outputs, function.outputs), function)
 
 
 def check_graph(data: bytes, what: str) -> Any:
@@ -127,6 +125,15 @@ def check_graph(data: bytes, what: str) -> Any:
         found = f"an unnamed input {strange[0]!r}" if strange else "no named output"
         raise BundleError(f"{what} is no graph of this package: {found}. Nothing was scored; save the bundle again.")
     return graph
+
+
+def first_line(error: Exception) -> str:
+    """What TensorFlow says before it prints graphs and stacks."""
+    return str(error).partition("\n")[0][:300]
+
+
+def _specs(names: Sequence[str], tensors: Sequence[tf.Tensor]) -> dict[str, tf.TensorSpec]:
+    return {name: tf.TensorSpec(t.shape, t.dtype, name) for name, t in zip(names, tensors, strict=True)}
 
 
 def _call(function: Any, tensors: dict[str, tf.Tensor]) -> Any:
