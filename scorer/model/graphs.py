@@ -141,7 +141,8 @@ def _call(function: Any, tensors: dict[str, tf.Tensor]) -> Any:
         return function(**tensors)
     if len(tensors) == 1:
         return function(*tensors.values(), training=False)
-    return function([tensors[tensor.name] for tensor in function.inputs], training=False)
+    # In the structure, list or dictionary, that the model was built with.
+    return function(keras.tree.map_structure(lambda tensor: tensors[tensor.name], function.input), training=False)
 
 
 def _named(result: Any, names: Sequence[str]) -> dict[str, tf.Tensor]:

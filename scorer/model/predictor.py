@@ -42,8 +42,8 @@ auto_mixed_precision_onednn_bfloat16 rewrites a frozen graph as it is (0.30 CPU-
 class Predictor:
     """Scores by one bundle, for one process. Thread-safe.
 
-    The same calls give the same bits on the same machine: shapes are fixed, tails are padded, and which device or thread
-    took a batch makes no difference.
+    The same calls give the same bits on the same machine: shapes are fixed, tails are padded, and it makes no
+    difference which device or thread took a batch.
 
     Attributes:
         batch_images: images per forward pass as it is now; halved when memory did not suffice.
