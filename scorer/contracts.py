@@ -41,7 +41,7 @@ class Column:
 
     def broken(self, values: pa.Array) -> tuple[pa.Array, str]:
         """Which values are outside the contract, as a boolean mask without nulls, and the rule in words."""
-        rules, broken = [], pa.array([False] * len(values))
+        rules, broken = [], pa.array([False] * len(values), pa.bool_())
         if self.required:
             broken = pc.or_(broken, pc.is_null(values, nan_is_null=True))
             rules.append("required")

@@ -33,7 +33,7 @@ def read_units(
     """
     for group in by_file(units):
         with reading(group[0].file), store.open(group[0].file, group[0].etag) as handle:
-            yield from _cut_out(_batches(pq.ParquetFile(handle), group, columns), group)
+            yield from _cut_out(_batches(pq.ParquetFile(handle, page_checksum_verification=True), group, columns), group)
 
 
 def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] | None = None) -> pa.Table:
@@ -41,7 +41,7 @@ def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] 
     tables = []
     for file in partition.files:
         with reading(file.uri), store.open(file.uri, file.etag) as handle:
-            tables.append(pq.ParquetFile(handle).read(columns=None if columns is None else list(columns)))
+            tables.append(pq.ParquetFile(handle, page_checksum_verification=True).read(columns=None if columns is None else list(columns)))
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
@@ -53,7 +53,7 @@ def scan(partition: Partition, columns: Sequence[str], store: ObjectStore) -> It
     for file in partition.files:
         at = 0
         with reading(file.uri), store.open(file.uri, file.etag) as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+            for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
                 yield file.uri, at, batch
                 at += batch.num_rows
 

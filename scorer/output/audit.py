@@ -94,7 +94,7 @@ class _Written:
 
 def _batches(file: OutputFile, store: ObjectStore) -> Iterator[pa.RecordBatch]:
     with reading(file.uri), store.open(file.uri) as handle:
-        parquet = pq.ParquetFile(handle)
+        parquet = pq.ParquetFile(handle, page_checksum_verification=True)
         wanted = [name for name in ("listing_id", "status", "prediction") if name in parquet.schema_arrow.names]
         yield from parquet.iter_batches(16384, columns=wanted)
 

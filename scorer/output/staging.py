@@ -61,12 +61,14 @@ class Staging:
     def _read(self, uri: str) -> pa.Table:
         try:
             with reading(uri):
-                return pq.read_table(io.BytesIO(self._store.get(uri).data))
+                return pq.read_table(io.BytesIO(self._store.get(uri).data), page_checksum_verification=True)
         except InputError as error:
             raise AuditError(f"The staged unit is damaged: {error} Delete it and start the run again.") from None
 
 
 def _bytes(table: pa.Table, metadata: Mapping[bytes, bytes] | None = None) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(dict(metadata or {})), sink, compression="zstd")
+    pq.write_table(
+        table.replace_schema_metadata(dict(metadata or {})), sink, compression="zstd", write_page_checksum=True
+    )
     return sink.getvalue()

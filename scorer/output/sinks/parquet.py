@@ -75,7 +75,7 @@ def _groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]
 def _write(groups: Iterator[pa.Table], folder: Path, destination: Destination) -> tuple[Path, int]:
     path, rows = folder / "part.parquet", 0
     schema = destination.schema.with_metadata(destination.lineage)
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_index=True, write_page_checksum=True) as writer:
         for group in groups:
             writer.write_table(group.replace_schema_metadata(destination.lineage), row_group_size=ROWS_PER_GROUP)
             rows += group.num_rows
