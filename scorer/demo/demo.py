@@ -52,10 +52,11 @@ def run_demo(directory: Path, *, seed: int = 0, listings: int = 600, console: Co
         _train(market, seed, console)
     with _chapter(console, 3, "The other nights are scored"):
         manifests = [_score(market, night, console) for night in market.nights[1:]]
-    with _chapter(console, 4, "What came out"):
-        tables.say_predictions(console, market, manifests[-1])
-        tables.say_gaps(console, market)
-        tables.say_newcomers(console, market)
+    _title(console, 4, "What came out")
+    tables.say_predictions(console, market, manifests[-1])
+    tables.say_gaps(console, market)
+    tables.say_newcomers(console, market)
+    _title(console, 5, "Where everything is")
     tables.say_places(console, market)
     tables.say_next(console, market, time.monotonic() - started)
 
@@ -94,12 +95,17 @@ def _is_demo(directory: Path) -> bool:
     return isinstance(about, dict) and about.get("made_by") == "scorer demo"
 
 
+def _title(console: Console, number: int, title: str) -> None:
+    console.print(f"\n[bold cyan]{number}[/]  [bold]{title}[/]")
+
+
 @contextmanager
 def _chapter(console: Console, number: int, title: str) -> Iterator[None]:
-    console.print(f"\n[bold cyan]{number}[/]  [bold]{title}[/]")
+    """A title, and below what follows the time that it took."""
+    _title(console, number, title)
     started = time.monotonic()
     yield
-    console.print(f"   [dim]{time.monotonic() - started:.0f} s[/]")
+    tables.say(console, f"[dim]{time.monotonic() - started:.0f} s[/]")
 
 
 def _train(market: Market, seed: int, console: Console) -> None:

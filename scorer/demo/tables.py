@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.dataset as ds
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from scorer.contracts import reason_texts
@@ -35,36 +35,40 @@ PLACES = {
 """What lies in the demo's folder."""
 
 
+def say(console: Console, what: str | Table) -> None:
+    """A paragraph or a table below a chapter's title, wrapped where the window ends."""
+    console.print(Padding(what, (0, 0, 0, 3), expand=False))
+
+
 def say_market(console: Console, market: Market) -> None:
     """How large it is, and what is wrong with it on purpose."""
-    flawed = Counter(photo.flaw for photo in market.photos if photo.flaw)
     homes, photos, nights = len(market.homes), len(market.photos), len(market.nights)
-    console.print(
-        f"   {homes:,} homes with {photos:,} photos over {nights} nights. How well a home is kept moves its price by\n"
-        "   up to 40 % and stands in no column: it shows in the photos only."
+    flawed = sum(photo.flaw is not None for photo in market.photos)
+    say(
+        console,
+        f"{homes:,} homes with {photos:,} photos over {nights} nights. How well a home is kept moves its price by up to"
+        " 40 %. No column says it; the photos show it.",
     )
-    console.print(
-        f"   Broken on purpose: {flawed.total()} photos ({', '.join(FLAWS)}); on the later nights\n"
-        "   a listing_id given twice, one that is null, and a city that the model has never seen."
+    say(
+        console,
+        f"Wrong on purpose: {flawed} photos ({', '.join(FLAWS)}); on the later nights a listing_id given twice, one"
+        " that is null, and a city that the model has never seen.",
     )
 
 
 def say_metrics(console: Console, text: str) -> None:
     """The training's own account of its errors."""
-    console.print()
-    for line in text.splitlines():
-        console.print(f"   {escape(line)}", soft_wrap=True)
+    say(console, "\n" + escape(text))
 
 
 def say_run(console: Console, manifest: RunManifest) -> None:
     """Rows in and out of one night."""
     counts = manifest.counts
-    console.print(
-        f"   {manifest.partition}: {counts.rows_in:,} rows in = [green]{counts.scored:,} scored[/]"
+    say(
+        console,
+        f"{manifest.partition}: {counts.rows_in:,} rows in = [green]{counts.scored:,} scored[/]"
         f" + [yellow]{counts.degraded:,} degraded[/] + [red]{counts.failed:,} failed[/]"
-        f" + [magenta]{counts.quarantined:,} quarantined[/];"
-        f" {counts.images_used:,} of {counts.images_given:,} images used",
-        soft_wrap=True,
+        f" + [magenta]{counts.quarantined:,} quarantined[/]",
     )
 
 
@@ -85,20 +89,21 @@ def say_predictions(console: Console, market: Market, manifest: RunManifest) -> 
             ", ".join(row["reasons"]),
             f"{row['images_used']} of {row['images_given']}",
         )
-    console.print(table)
+    say(console, table)
 
 
 def say_gaps(console: Console, market: Market) -> None:
     """What was degraded or quarantined on any night, how often and why, each with an example."""
-    table = _table("Degraded and quarantined, over the scored nights")
-    for name in ("became", "reason", "rows", "for instance", "which means"):
-        table.add_column(name, justify="right" if name == "rows" else "left", no_wrap=name == "reason")
     texts = reason_texts()
     for became, found in _gaps(market).items():
+        table = _table(f"{became.capitalize()} on the scored nights, and why")
+        for name in ("reason", "rows", "for instance", "which means"):
+            table.add_column(name, justify="right" if name == "rows" else "left", no_wrap=name == "reason")
         for reason, ids in sorted(found.items()):
-            cells = (f"[{STYLES[became]}]{became}[/]", reason, f"{len(ids):,}", str(ids[0]), texts.get(reason, ""))
+            cells = (f"[{STYLES[became]}]{reason}[/]", f"{len(ids):,}", ids[0] or "(null)", texts.get(reason, ""))
             table.add_row(*cells)
-    console.print(table)
+        if found:
+            say(console, table)
 
 
 def say_newcomers(console: Console, market: Market) -> None:
@@ -110,18 +115,19 @@ def say_newcomers(console: Console, market: Market) -> None:
         for row in last
         if row["listing_id"] in new and row["prediction"] is not None
     ]
-    console.print(
-        f"Of the {len(errors):,} homes of the last night that came on the market after the training, half are predicted"
-        f"\nto within [bold]{100 * float(np.median(errors)):.1f} %[/] of what is asked."
+    say(
+        console,
+        f"\n{len(errors):,} homes of the last night came on the market after the training. Half of them are predicted"
+        f" to within [bold]{100 * float(np.median(errors)):.1f} %[/] of what is asked.",
     )
 
 
 def say_places(console: Console, market: Market) -> None:
     """Where everything is."""
-    table = _table("Where everything is", show_header=False)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, meaning in PLACES.items():
-        table.add_row(f"[cyan]{escape(str(market.directory / name))}[/]", meaning)
-    console.print(table)
+        table.add_row(f"[cyan]{escape(f'{market.directory}/{name}')}[/]", meaning)
+    say(console, table)
 
 
 def say_next(console: Console, market: Market, seconds: float) -> None:
@@ -143,15 +149,8 @@ def say_next(console: Console, market: Market, seconds: float) -> None:
     console.print("\nThe tutorial goes on from here: docs/tutorial.md")
 
 
-def _table(title: str, show_header: bool = True) -> Table:
-    return Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        show_header=show_header,
-        box=SIMPLE,
-        padding=(0, 1),
-    )
+def _table(title: str) -> Table:
+    return Table(title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE, padding=(0, 1))
 
 
 def _gaps(market: Market) -> dict[str, dict[str, list[Any]]]:
@@ -175,4 +174,5 @@ def _command(name: str) -> str:
     ours = Path(sys.executable).parent / name
     if shutil.which(name) == str(ours) or not ours.exists():
         return name
-    return os.path.relpath(ours)
+    near = os.path.relpath(ours)
+    return str(ours) if near.startswith("..") else near
