@@ -73,6 +73,7 @@ def opencv_reduced(data: bytes, size: int) -> Pixels:
         1: cv2.IMREAD_COLOR,
     }[ratio]
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    assert pixels is not None
     return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)[:, :, ::-1], np.uint8)
 
 
@@ -99,7 +100,7 @@ def tensorflow_ways() -> dict[str, Way]:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def decode(data: object, size: object, ratio: int) -> object:
         pixels = tf.image.resize(tf.io.decode_jpeg(data, 3, ratio=ratio), [size, size], antialias=True)
         return tf.cast(tf.round(pixels), tf.uint8)

@@ -10,12 +10,15 @@ from PIL import Image
 from scorer.errors import ImageFault
 from scorer.intake.formats.raster import Pixels, Raster
 
+_STRIP = 64
+"""Rows at a time."""
+
 
 def from_pillow(image: Image.Image) -> Raster:
     """Grey, RGB or CMYK of 8 bits from an image of any mode, opened but not necessarily loaded."""
     image.load()
     if image.has_transparency_data:
-        return Raster(_over_white(image.convert("RGBA")), "RGB")
+        return Raster(_over_white(np.array(image.convert("RGBA"))), "RGB")
     if image.mode == "CMYK":
         return Raster(np.array(image), "CMYK")
     if image.mode in ("1", "L"):
@@ -46,10 +49,13 @@ def from_opencv(pixels: npt.NDArray[Any]) -> Raster:
         return Raster(narrow, "L")
     if narrow.shape[2] == 3:
         return Raster(cast(Pixels, cv2.cvtColor(narrow, cv2.COLOR_BGR2RGB, dst=narrow)), "RGB")
-    return Raster(_over_white(Image.fromarray(cv2.cvtColor(narrow, cv2.COLOR_BGRA2RGBA, dst=narrow))), "RGB")
+    return Raster(_over_white(cast(Pixels, cv2.cvtColor(narrow, cv2.COLOR_BGRA2RGBA, dst=narrow))), "RGB")
 
 
-def _over_white(image: Image.Image) -> Pixels:
-    ground = Image.new("RGB", image.size, "white")
-    ground.paste(image, mask=image)
-    return np.array(ground)
+def _over_white(pixels: Pixels) -> Pixels:
+    """RGBA laid over white; its memory is written over. By strips, since an image may take up hundreds of megabytes."""
+    for top in range(0, len(pixels), _STRIP):
+        strip = pixels[top : top + _STRIP]
+        alpha = strip[:, :, 3:].astype(np.uint16)
+        strip[:, :, :3] = (strip[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB))

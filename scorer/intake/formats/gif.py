@@ -48,16 +48,18 @@ def _palette(flags: int) -> int:
 
 
 def _first_frame(data: bytes, position: int) -> int:
-    """Where the first frame's descriptor stands, behind all extensions."""
-    blocks = 0
-    while data[position] == _EXTENSION:
-        position += 2
-        while data[position]:
-            position += data[position] + 1
-            blocks += 1
-            if blocks > MAX_BLOCKS:
-                raise ImageFault("image_corrupt", f"GIF with more than {MAX_BLOCKS:,} blocks before its first frame")
-        position += 1
-    if data[position] != _FRAME:
-        raise ImageFault("image_corrupt", f"GIF without a frame: byte {position:,} is {data[position]:#x}")
-    return position
+    """Where the first frame's descriptor stands, behind all extensions and their blocks."""
+    inside = False
+    for _ in range(MAX_BLOCKS):
+        byte = data[position]
+        if inside:  # a block's length; 0 ends the extension
+            position += byte + 1
+            inside = byte != 0
+        elif byte == _EXTENSION:
+            position += 2
+            inside = True
+        elif byte == _FRAME:
+            return position
+        else:
+            raise ImageFault("image_corrupt", f"GIF without a frame: byte {position:,} is {byte:#x}")
+    raise ImageFault("image_corrupt", f"GIF with more than {MAX_BLOCKS:,} blocks before its first frame")
