@@ -14,7 +14,7 @@ import tensorflow as tf
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.pixels import PixelSpec
 from scorer.model import graphs
-from scorer.model.bundle import BundleContent, save_bundle
+from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
 from scorer.model.fused import OUTPUT, FusedModel, Recipe, build_fused, build_numbers_only
 from scorer.model.fusions import FUSIONS
 from scorer.model.tables import choose
@@ -54,6 +54,9 @@ class TrainReport:
     metrics: dict[str, Any]
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.text}\n\nBundle {self.name} {self.version} is at {self.uri} (digest {self.digest[:12]})."
+
 
 def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
     """Read, split, fit, compare with simpler models on listings that were held back, write the bundle.
@@ -64,46 +67,32 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         progress: gets a line of text now and then.
 
     Raises:
-        SettingsError: a setting names what does not exist; nothing was read.
+        SettingsError: a setting names what does not exist.
+        BundleError: there is something else where the bundle should go; nothing was read.
         InputError: the listings cannot be trained on; the message says why.
         Transient: the store is out of reach, or an image changed meanwhile. No bundle was written.
     """
     recipe = _checked(job)
-    spec = PixelSpec(job.image_size, job.image_filter, job.image_decode, job.image_scaling)
+    insist_on_free_place(job.bundle, store)
     partitions = open_partitions(job, store)
     with (
         tempfile.TemporaryDirectory(prefix="scorer-train-") as folder,
         Fetcher(store, job.images, job.speed.fetch_concurrency) as fetcher,
     ):
-        source = Source(
-            fetcher, ImagePlaces.of(partitions[0].base, job.sources), job.images, job.speed.fetch_concurrency
-        )
-        examples = read_examples(partitions, job, spec, source, store, Path(folder))
+        places = ImagePlaces.of(partitions[0].base, job.sources)
+        source = Source(fetcher, places, job.images, job.speed.fetch_concurrency)
+        examples = read_examples(partitions, job, _pixels(job), source, store, Path(folder))
         progress(_summary(examples))
         data = prepare(examples, job, progress)
         numbers = _fit_numbers_only(data, recipe, job, progress)
-        fused, epochs = _fit_fused(data, spec, recipe, job, progress)
+        fused, epochs = _fit_fused(data, recipe, job, progress)
         models, comparison = _evaluate(data, numbers, fused, job)
-        content = BundleContent(
-            name=job.name or job.target,
-            version=job.version,
-            preprocessing=data.preprocessing,
-            pixels=spec,
-            max_images=job.max_images,
-            target_column=job.target,
-            target=data.target,
-            target_sd=float(np.std(examples.target[data.split.training])),
-            **_frozen(fused, spec, data.preprocessing.width, recipe.embedding),
-            embedding_size=recipe.embedding,
-            outputs=(OUTPUT,),
-            metrics=evaluate.to_plain(models, comparison),
-            profile=_profile(data, fused, job),
-            training=_lineage(data, epochs, job),
-            golden=golden_rows(data, fused.whole, source, job.seed),
-        )
+        metrics = evaluate.to_plain(models, comparison)
+        golden = golden_rows(data, fused.whole, source, job.seed)
+        content = _content(data, fused, job, metrics=metrics, training=_lineage(data, epochs, job), golden=golden)
     bundle = save_bundle(content, job.bundle, store)
     text = evaluate.table(models, comparison)
-    return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, content.metrics, text)
+    return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
 
 
 def _checked(job: TrainJob) -> Recipe:
@@ -120,15 +109,17 @@ def _fit_numbers_only(data: Prepared, recipe: Recipe, job: TrainJob, progress: P
     return model
 
 
-def _fit_fused(
-    data: Prepared, spec: PixelSpec, recipe: Recipe, job: TrainJob, progress: Progress
-) -> tuple[FusedModel, int]:
+def _pixels(job: TrainJob) -> PixelSpec:
+    return PixelSpec(job.image_size, job.image_filter, job.image_decode, job.image_scaling)
+
+
+def _fit_fused(data: Prepared, recipe: Recipe, job: TrainJob, progress: Progress) -> tuple[FusedModel, int]:
     """The trained model, and the epochs it took."""
     keras.utils.set_random_seed(job.seed)
     fused = build_fused(
         data.preprocessing.width,
-        spec.size,
-        spec.scaling,
+        job.image_size,
+        job.image_scaling,
         recipe,
         job.fusion,
         augmentation_layers(job.augmentation, job.seed),
@@ -152,17 +143,44 @@ def _evaluate(
     return {name: evaluate.measure(actual, predicted) for name, predicted in models.items()}, comparison
 
 
-def _frozen(fused: FusedModel, spec: PixelSpec, width: int, embedding: int) -> dict[str, bytes]:
-    pixels = {"pixels": tf.TensorSpec([None, spec.size, spec.size, 3], tf.uint8)}
-    head = {
+def _content(data: Prepared, fused: FusedModel, job: TrainJob, **reports: Any) -> BundleContent:
+    """The bundle: both halves of the network frozen, and all that surrounds them; `reports` are finished parts."""
+    embedding = fused.image_tower.output_shape[-1]
+    return BundleContent(
+        name=job.name or job.target,
+        version=job.version,
+        preprocessing=data.preprocessing,
+        pixels=_pixels(job),
+        max_images=job.max_images,
+        target_column=job.target,
+        target=data.target,
+        target_sd=float(np.std(data.examples.target[data.split.training])),
+        image_tower=_frozen_tower(fused, job.image_size),
+        head=_frozen_head(fused, data.preprocessing.width, embedding),
+        embedding_size=embedding,
+        outputs=(OUTPUT,),
+        profile=_profile(data, fused, job),
+        **reports,
+    )
+
+
+def _frozen_tower(fused: FusedModel, size: int) -> bytes:
+    pixels = tf.TensorSpec([None, size, size, 3], tf.uint8)
+    return graphs.freeze(fused.image_tower, {"pixels": pixels}, outputs=("embedding",))
+
+
+def _frozen_head(fused: FusedModel, width: int, embedding: int) -> bytes:
+    def head(features: tf.Tensor, embeddings: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = {"features": features, "embeddings": embeddings, "mask": mask}
+        outputs: dict[str, tf.Tensor] = fused.head(inputs, training=False)
+        return outputs
+
+    signature = {
         "features": tf.TensorSpec([None, width], tf.float32),
         "embeddings": tf.TensorSpec([None, None, embedding], tf.float32),
         "mask": tf.TensorSpec([None, None], tf.bool),
     }
-    return {
-        "image_tower": graphs.freeze(fused.image_tower, pixels, outputs=("embedding",)),
-        "head": graphs.freeze(lambda **named: fused.head(named, training=False), head),
-    }
+    return graphs.freeze(head, signature)
 
 
 def _profile(data: Prepared, fused: FusedModel, job: TrainJob) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from scorer.errors import BundleError, InputError, ScorerError, SettingsError
+from scorer.intake.pixels import decode_image
+from scorer.model.bundle import Bundle, load_bundle
+from scorer.model.predictor import Predictor
+from scorer.objectstore import ObjectStore
+from scorer.settings import ImageLimits, TrainJob
+from scorer.training.train import TrainReport, train
+from tests.training.listings import job, rows_with_images, write_listings
+
+STORE = ObjectStore()
+LISTINGS = 300
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Listings whose price shows in their images; some are broken, some shared, some prices unknown."""
+    folder = tmp_path_factory.mktemp("market")
+    rows = rows_with_images(folder, LISTINGS)
+    for row in rows[::50]:
+        row["price"] = None
+    broken = next(row["image_uris"][0] for row in rows if row["image_uris"] and row["price"])
+    (folder / broken).write_bytes(b"\xff\xd8\xff broken off")
+    write_listings(folder, rows)
+    return folder
+
+
+def quick(folder: Path, **settings: Any) -> TrainJob:
+    return job(folder, **{"epochs": 25, "patience": 25, "learning_rate": 3e-3, **settings})
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path, lines: list[str]) -> TrainReport:
+    return train(quick(folder), STORE, lines.append)
+
+
+@pytest.fixture(scope="module")
+def bundle(report: TrainReport) -> Bundle:
+    return load_bundle(report.uri, STORE)
+
+
+def test_where_images_matter_the_fused_model_beats_the_numbers_alone_and_the_report_says_so(
+    report: TrainReport,
+) -> None:
+    test = report.metrics["test"]
+    assert test["numbers and images"]["mape"] < 0.6 * test["numbers only"]["mape"]
+    assert test["numbers and images"]["mape"] < 0.6 * test["constant (median)"]["mape"]
+    assert report.metrics["images"]["low"] > 0
+    assert "The images help: on 44 test listings" in report.text
+
+
+def test_progress_tells_what_was_read_split_and_learned(lines: list[str], report: TrainReport) -> None:
+    text = "\n".join(lines)
+    assert "294 listings from 2 partitions" in text
+    assert "(image_corrupt 1)" in text
+    assert "6 rows without target left out" in text
+    assert "listings to train on, 44 to stop by, 44 to test" in text
+    assert "Column 'title' is no feature: no value occurs twice" in text
+    assert "numbers only: epoch 1, " in text
+    assert "fused: epoch 25, " in text
+
+
+def test_the_report_names_the_bundle(report: TrainReport, bundle: Bundle) -> None:
+    assert (report.name, report.version, report.digest) == (bundle.name, bundle.version, bundle.digest)
+    assert str(report).endswith(f"Bundle price {bundle.version} is at {bundle.uri} (digest {bundle.digest[:12]}).")
+
+
+def test_the_bundle_holds_what_a_score_depends_on(bundle: Bundle) -> None:
+    assert bundle.preprocessing.names == ("area", "rooms", "garden", "city")
+    assert bundle.pixels.size == 16
+    assert bundle.max_images == 8
+    assert bundle.target.kind == "log"
+    assert bundle.target_sd > 0
+    assert bundle.training["settings"]["seed"] == 0
+    assert bundle.training["rows"] == {"training": 206, "validation": 44, "test": 44}
+    assert bundle.training["images_not_used"] == {"image_corrupt": 1}
+    assert bundle.profile["features"].keys() == set(bundle.preprocessing.names)
+    assert bundle.profile["rows"] == 206
+
+
+def test_the_golden_rows_differ_in_images_and_gaps(bundle: Bundle) -> None:
+    assert len(bundle.golden) == 8
+    images = [len(row.images) for row in bundle.golden]
+    assert max(images) == 3
+    assert images[-1] == 0
+    assert any(None in row.features.values() for row in bundle.golden)
+    assert len({row.scores["prediction"] for row in bundle.golden}) == 8
+
+
+def test_the_bundle_scores_as_keras_predicted_in_training(bundle: Bundle) -> None:
+    predictor = Predictor(bundle, batch_images=4, batch_rows=3)
+    for row in bundle.golden:
+        images = [decode_image(image, bundle.pixels, ImageLimits()) for image in row.images]
+        embeddings = predictor.embed(np.stack(images)) if images else np.zeros((0, bundle.embedding_size), np.float32)
+        features, _ = bundle.preprocessing.transform(pa.RecordBatch.from_pylist([dict(row.features)]))
+        scores = predictor.heads(
+            features,
+            embeddings,
+            np.arange(max(len(images), 1), dtype=np.int32)[None] if images else np.full((1, 1), -1, np.int32),
+        )
+        tolerance = 1e-5 * max(abs(row.scores["prediction"]), bundle.target_sd)
+        assert abs(scores["prediction"][0] - row.scores["prediction"]) <= tolerance
+
+
+def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(folder: Path, tmp_path: Path) -> None:
+    def digest(name: str, seed: int) -> str:
+        return train(quick(folder, bundle=str(tmp_path / name), seed=seed, epochs=2), STORE, lambda line: None).digest
+
+    first = digest("first", 4)
+    assert digest("again", 4) == first
+    assert digest("other", 5) != first
+
+
+def test_everything_in_the_report_is_plain_json(report: TrainReport) -> None:
+    assert json.loads(json.dumps(report.metrics, allow_nan=False)) == report.metrics
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"recipe": "large"}, SettingsError, r"Unknown recipe 'large'\. Known: small"),
+        ({"fusion": "gate"}, SettingsError, r"Unknown fusion 'gate'\. Known: .*concat"),
+        ({"augmentation": ("flop",)}, SettingsError, r"Unknown augmentation 'flop'\. Known: brightness, .*flip"),
+        ({"test_share": 0.0}, InputError, r"0 to test, and none may be 0"),
+        ({"group": "listed_on"}, InputError, r"form 1 groups .* the largest with 294"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_words_and_leaves_no_bundle(
+    folder: Path, tmp_path: Path, settings: dict[str, Any], error: type[ScorerError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        train(quick(folder, bundle=str(tmp_path / "none"), **settings), STORE, lambda line: None)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_bundle_is_never_trained_over(folder: Path, report: TrainReport) -> None:
+    lines: list[str] = []
+    with pytest.raises(BundleError, match="holds a bundle already"):
+        train(quick(folder, bundle=report.uri), STORE, lines.append)
+    assert not lines, "nothing was read before"
+
+
+def test_a_target_that_reaches_zero_cannot_be_learned_as_a_logarithm(folder: Path, tmp_path: Path) -> None:
+    rows = rows_with_images(tmp_path, 30)
+    rows[3]["price"] = 0.0
+    write_listings(tmp_path, rows)
+    with pytest.raises(SettingsError, match=r"target_transform is log, but 1 targets in 'price' are zero or less"):
+        train(quick(tmp_path, target_transform="log"), STORE, lambda line: None)
+
+
+@pytest.mark.parametrize("augmentation", [(), ("shift", "zoom", "rotate", "brightness", "contrast")])
+def test_every_augmentation_trains(folder: Path, tmp_path: Path, augmentation: tuple[str, ...]) -> None:
+    settings = quick(folder, bundle=str(tmp_path / "bundle"), augmentation=augmentation, epochs=1)
+    assert train(settings, STORE, lambda line: None).metrics["test"]
