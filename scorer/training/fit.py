@@ -93,7 +93,7 @@ def fit(model: keras.Model, inputs: Inputs, split: Split, job: TrainJob, progres
         shuffle=False,  # the chain has shuffled
         verbose=0,
     )
-    if not np.isfinite(history.history["loss"]).all():
+    if not np.isfinite([history.history["loss"], history.history["val_loss"]]).all():
         raise Terminal(
             f"Training of {model.name} diverged: its loss is not finite after {len(history.epoch)} epochs."
             " No bundle was written. Try a smaller learning_rate."

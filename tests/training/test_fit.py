@@ -108,8 +108,9 @@ def test_batches_in_which_no_listing_has_an_image_are_trained_on_like_any_other(
     assert fit(fused(), data, SPLIT, JOB, lambda line: None) == 3
 
 
-def test_a_training_that_diverges_is_an_error_and_names_the_remedy() -> None:
+@pytest.mark.parametrize("row", [SPLIT.training[0], SPLIT.validation[0]], ids=["training", "validation"])
+def test_a_training_that_diverges_is_an_error_and_names_the_remedy(row: int) -> None:
     data = inputs()
-    data.target[3] = np.inf
+    data.target[row] = np.inf
     with pytest.raises(Terminal, match=r"fused diverged.*smaller learning_rate"):
         fit(fused(), data, SPLIT, JOB, lambda line: None)
