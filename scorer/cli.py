@@ -1,6 +1,5 @@
 """The command line: flags become a job, errors become one message and an exit code. No work is done here."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import typer
 
 from scorer.errors import Interrupted, ScorerError, SettingsError
 from scorer.settings import Job, TrainJob, load
+from scorer.telemetry import hushed
 
 app = typer.Typer(
     name="scorer",
@@ -122,7 +122,8 @@ def train(
     with _exit_code():
         flags = _flags(settings, listings=listings, target=target, bundle=bundle, recipe=recipe)
         wanted = load(TrainJob, file=job, flags={**flags, "partitions": partition or None})
-        from scorer.training.train import train as run
+        with hushed():
+            from scorer.training.train import train as run
 
         report = run(wanted, _store(wanted), lambda line: typer.echo(line, err=True))
         typer.echo(str(report))
@@ -153,7 +154,8 @@ def inspect(bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of t
 def verify(bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of the bundle.")]) -> None:
     """Check every digest, every graph operation, and score the golden rows again."""
     with _exit_code():
-        from scorer.model.predictor import verify_bundle
+        with hushed():
+            from scorer.model.predictor import verify_bundle
         from scorer.objectstore import ObjectStore
 
         typer.echo(verify_bundle(bundle, ObjectStore()))
@@ -169,8 +171,6 @@ def version() -> None:
 
 def main() -> NoReturn:
     """Entry point of the console script and of jobs/."""
-    # TensorFlow writes pages of its own to standard error otherwise; whoever wants them sets the variable.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app()
     sys.exit(0)
 

@@ -1,7 +1,9 @@
 """What a run tells while it works: events for people or machines, progress, and the time that each stage takes."""
 
 import json
+import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,28 @@ from typing import Any, TextIO
 
 EVERY_SECONDS = 10.0
 """Between two progress lines where no terminal listens."""
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keeps off standard error what native code writes there on import, past sys.stderr: TensorFlow's page of notes.
+
+    Nothing is lost when the block fails: it is written then.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # from its initialisation on TensorFlow hushes itself
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @dataclass

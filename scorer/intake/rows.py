@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ def read_units(
     """
     for group in by_file(units):
         with reading(group[0].file), store.open(group[0].file, group[0].etag) as handle:
-            yield from _cut_out(_batches(pq.ParquetFile(handle, page_checksum_verification=True), group, columns), group)
+            yield from _cut_out(_batches(_parquet(handle), group, columns), group)
 
 
 def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] | None = None) -> pa.Table:
@@ -41,7 +41,7 @@ def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] 
     tables = []
     for file in partition.files:
         with reading(file.uri), store.open(file.uri, file.etag) as handle:
-            tables.append(pq.ParquetFile(handle, page_checksum_verification=True).read(columns=None if columns is None else list(columns)))
+            tables.append(_parquet(handle).read(columns=None if columns is None else list(columns)))
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
@@ -53,9 +53,14 @@ def scan(partition: Partition, columns: Sequence[str], store: ObjectStore) -> It
     for file in partition.files:
         at = 0
         with reading(file.uri), store.open(file.uri, file.etag) as handle:
-            for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+            for batch in _parquet(handle).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
                 yield file.uri, at, batch
                 at += batch.num_rows
+
+
+def _parquet(handle: BinaryIO) -> pq.ParquetFile:
+    """Pages that carry a checksum are held to it."""
+    return pq.ParquetFile(handle, page_checksum_verification=True)
 
 
 Located = tuple[int, pa.RecordBatch]

@@ -30,7 +30,7 @@ class ObjectStore:
         return S3(self.concurrency)
 
     def get(self, uri: str, *, if_match: str | None = None, max_bytes: int | None = None) -> Blob:
-        """The whole object. Raises NotFound, TooLarge (over `max_bytes`), PreconditionFailed (other than `if_match`)."""
+        """The whole object. Raises NotFound, TooLarge (over `max_bytes`), PreconditionFailed (not `if_match`)."""
         place = parse(uri)
         if place.bucket is None:
             return self._files.get(place.key, if_match, max_bytes)

@@ -22,6 +22,7 @@ from scorer.run.check import Checked, check
 from scorer.run.plan import Plan, freeze, make_plan, partition_state, plan_digest
 from scorer.run.tools import Tools
 from scorer.settings import Job
+from scorer.telemetry import hushed
 
 
 def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
@@ -81,8 +82,9 @@ def _score(todo: list[Unit], plan: Plan, staging: Staging, checked: Checked, job
     """Every unit of `todo` scored and staged, one by one."""
     if not todo:
         return
-    from scorer.run.engines import local  # imports TensorFlow, some 8 s: only where there is something to compute
-    from scorer.run.worker import worker
+    with hushed():  # imports TensorFlow, some 8 s: only where there is something to compute
+        from scorer.run.engines import local
+        from scorer.run.worker import worker
 
     rows = sum(unit.rows for unit in todo)
     tools.reporter.fields["run_id"] = plan.run_id

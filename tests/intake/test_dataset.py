@@ -1,0 +1,150 @@
+"""The tf.data chain gives the bytes that the eager call gives, in order, and hands errors through as they are."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scorer.errors import StoreUnreachable
+from scorer.intake.dataset import ImagePipeline, Request
+from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.intake.pixels import PixelSpec, decode_image
+from scorer.objectstore import ObjectStore, join
+from scorer.settings import ImageLimits, ImageSources, Speed
+from scorer.telemetry import Stages
+from tests import images
+from tests.conftest import Bucket
+
+SPEC = PixelSpec(size=24)
+SPEED = Speed(batch_images=5, fetch_concurrency=4, decode_threads=3, buffered_batches=2)
+GOOD = [sample.make() for sample in images.GOOD.values()]
+
+
+@pytest.fixture(params=["local", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Local files are read by the decoding threads, remote ones fetched ahead: the same pixels."""
+    if request.param == "local":
+        return str(tmp_path)
+    found: Bucket = request.getfixturevalue("bucket")
+    return found.uri
+
+
+def pipeline(root: str, fetcher: Fetcher) -> ImagePipeline:
+    places = ImagePlaces.of(root, ImageSources())
+    return ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages())
+
+
+def requests(names: list[str], size: int = 5) -> Iterator[Request]:
+    for first in range(0, len(names), size):
+        yield Request("owner", first, names[first : first + size], last=first + size >= len(names))
+
+
+def test_the_chain_gives_exactly_the_pixels_of_the_eager_call_in_order(root: str) -> None:
+    store = ObjectStore()
+    for number, data in enumerate(GOOD):
+        store.put(join(root, f"{number}.jpg"), data)
+    names = [f"{number}.jpg" for number in range(len(GOOD))]
+    with Fetcher(store, ImageLimits(), 4) as fetcher:
+        for _ in range(2):  # a second run uses the first one's buffers
+            found = [
+                (batch.request.first, batch.pixels.copy(), batch.faults)
+                for batch in pipeline(root, fetcher).run(requests(names))
+            ]
+            assert [first for first, _, _ in found] == list(range(0, len(names), 5))
+            assert all(not faults for _, _, faults in found)
+            pixels = np.concatenate([part for _, part, _ in found])
+            assert pixels.shape[0] % 5 == 0
+            for number, data in enumerate(GOOD):
+                assert np.array_equal(pixels[number], decode_image(data, SPEC, ImageLimits())), names[number]
+            assert not pixels[len(GOOD) :].any()
+
+
+def test_the_function_gives_the_same_bytes_in_a_graph() -> None:
+    def decode(data: bytes) -> np.ndarray:
+        return decode_image(data, SPEC, ImageLimits())
+
+    chain = tf.data.Dataset.from_tensor_slices(GOOD[:8]).map(
+        lambda data: tf.numpy_function(decode, [data], tf.uint8), num_parallel_calls=2
+    )
+    for data, pixels in zip(GOOD[:8], chain, strict=True):
+        assert np.array_equal(pixels.numpy(), decode(data))
+
+
+def test_a_fault_leaves_a_hole_and_its_neighbours_whole(root: str) -> None:
+    store = ObjectStore()
+    for number in range(5):
+        store.put(join(root, f"{number}.jpg"), GOOD[0] if number != 2 else b"not an image")
+    with Fetcher(store, ImageLimits(), 4) as fetcher:
+        (batch,) = pipeline(root, fetcher).run(requests(["0.jpg", "none.jpg", "2.jpg", "http://x/y", "4.jpg"]))
+        assert {position: fault.reason for position, fault in batch.faults.items()} == {
+            1: "image_not_found",
+            2: "image_unsupported",
+            3: "image_forbidden",
+        }
+        assert not batch.pixels[1:4].any()
+        for position in (0, 4):
+            assert np.array_equal(batch.pixels[position], decode_image(GOOD[0], SPEC, ImageLimits()))
+
+
+def test_an_empty_request_keeps_its_turn(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+    asked = [Request(1, 0, [], last=True), Request(2, 0, ["a.jpg"], last=True), Request(3, 0, [], last=True)]
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        owners = [batch.request.owner for batch in pipeline(str(tmp_path), fetcher).run(iter(asked))]
+    assert owners == [1, 2, 3]
+
+
+def test_an_error_of_whoever_asks_comes_out_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+
+    def asking() -> Iterator[Request]:
+        yield Request("owner", 0, ["a.jpg"], last=False)
+        raise StoreUnreachable("rows broke off")
+
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher, pytest.raises(StoreUnreachable, match="rows broke off"):
+        list(pipeline(str(tmp_path), fetcher).run(asking()))
+
+
+def test_an_error_of_the_store_comes_out_before_the_batch_that_lacks_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+
+    def get(self: Fetcher, uri: str) -> bytes:
+        raise StoreUnreachable("the disk went away")
+
+    monkeypatch.setattr(Fetcher, "get", get)
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        batches = pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 20))
+        with pytest.raises(StoreUnreachable, match="the disk went away"):
+            next(batches)
+
+
+def test_what_is_fetched_and_decoded_ahead_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+    asked = 0
+
+    def asking() -> Iterator[Request]:
+        nonlocal asked
+        for _ in range(200):
+            asked += 1
+            yield Request("owner", 0, ["a.jpg"], last=False)
+
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        batches = pipeline(str(tmp_path), fetcher).run(asking())
+        next(batches)
+        threading.Event().wait(0.5)  # whoever could run ahead without bound has done so by now
+        assert asked <= 2 * SPEED.decode_threads + SPEED.buffered_batches + 6
+        batches.close()
+
+
+def test_a_consumer_that_stops_early_ends_the_chain(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        batches = pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 500))
+        next(batches)
+        batches.close()
+        assert len(list(pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 12)))) == 3

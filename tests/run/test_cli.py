@@ -1,0 +1,160 @@
+"""The command line as its users meet it: real processes, exit codes, messages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scorer.objectstore import join
+from scorer.output.commit import Ledger
+from tests.tiny import KEY, Market, listing, local_market
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+def run(*arguments: str, module: str = "jobs.score", **environ: str) -> "subprocess.CompletedProcess[str]":
+    """`scorer ...` in a process of its own, as the container runs it."""
+    command = [sys.executable, "-m", module, *arguments] if module != "scorer" else [_script(), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**ENVIRONMENT, **environ}, timeout=120, check=False
+    )
+
+
+def _script() -> str:
+    return str(Path(sys.executable).with_name("scorer"))
+
+
+def scorer(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return run(*arguments, module="scorer", **environ)
+
+
+def five_flags(market: Market) -> list[str]:
+    return [
+        *("--listings", market.listings, "--partition", KEY, "--bundle", market.bundle),
+        *("--predictions", join(market.root, "predictions")),
+    ]
+
+
+@pytest.fixture
+def market(tmp_path: Path, bundle: str) -> Market:
+    return local_market(tmp_path, bundle)
+
+
+def test_a_run_says_where_its_predictions_are_and_ends_with_0(market: Market) -> None:
+    found = run(*five_flags(market))
+    assert (found.returncode, found.stdout.strip()) == (0, join(market.root, "predictions", KEY))
+    assert all(line.startswith("{") for line in found.stderr.splitlines()), found.stderr
+    events = [json.loads(line) for line in found.stderr.splitlines()]
+    assert [event["event"] for event in events] == ["scoring", "published"]
+    assert events[1]["counts"]["rows_in"] == 20
+    assert market.read().num_rows == 20
+    again = run(*five_flags(market))
+    assert again.returncode == 0
+    assert "Published already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--set", "speed.batch=3"], 2, "speed.batch: unknown setting. Known here: batch_images"),
+        (["--set", "nonsense"], 2, "is not NAME=VALUE"),
+        (["--job", "none.yaml"], 2, "The settings file none.yaml cannot be read"),
+        (["--listings", "ftp://x"], 2, "scheme 'ftp'"),
+        (["--bundle", "nowhere"], 3, "nowhere"),
+        (["--partition", "ds=1999-01-01", "--require-partition"], 3, "There is no partition ds=1999-01-01"),
+        (["--partition", "ds=1999-01-01"], 99, "Nothing was done"),
+    ],
+)
+def test_what_is_wrong_has_its_message_and_its_exit_code(
+    market: Market, arguments: list[str], code: int, said: str
+) -> None:
+    found = scorer("score", *five_flags(market), *arguments)
+    assert (found.returncode, found.stdout) == (code, "")
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_the_environment_and_a_file_give_settings_too(market: Market, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(f"listings: {market.listings}\nbundle: {market.bundle}\npredictions: {market.root}/p\n")
+    found = scorer("score", "--job", str(file), "--dry-run", SCORER_PARTITION=KEY)
+    assert found.returncode == 0
+    assert found.stdout.splitlines()[1].split()[:4] == [KEY, "1", "20", "39"]
+
+
+def test_help_comes_at_once_and_names_the_exit_codes() -> None:
+    for command in ([], ["score"], ["backfill"], ["train"], ["demo"], ["bundle"]):
+        found = scorer(*command, "--help")
+        assert found.returncode == 0
+        assert "Usage" in found.stdout
+    assert "99 nothing to do" in scorer("score", "--help").stdout
+
+
+def test_commands_that_need_no_tensorflow_do_not_import_it(market: Market) -> None:
+    program = (
+        "import sys; from scorer.cli import app; "
+        "app(sys.argv[1:], standalone_mode=False); "
+        "print([name for name in ('tensorflow', 'keras', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    for arguments in (["score", *five_flags(market), "--dry-run"], ["bundle", "inspect", market.bundle], ["version"]):
+        found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+        assert found.stdout.splitlines()[-1] == "[]", (found.stdout, found.stderr)
+
+
+def test_a_bundle_is_inspected_and_verified(bundle: str) -> None:
+    inspected, verified = scorer("bundle", "inspect", bundle), scorer("bundle", "verify", bundle)
+    assert (inspected.returncode, verified.returncode) == (0, 0)
+    assert "tiny" in inspected.stdout
+    assert "area" in inspected.stdout
+
+
+def test_a_run_that_is_told_to_stop_ends_with_75_and_the_next_start_goes_on(market: Market) -> None:
+    market.write([listing(number) for number in range(2000)])
+    slow = [*five_flags(market), "--set", "rows_per_unit=10", "--set", "speed.batch_images=8"]
+    process = subprocess.Popen([sys.executable, "-m", "jobs.score", *slow], stderr=subprocess.PIPE, text=True)
+    state = Path(market.root, "predictions.scorer", KEY)
+    deadline = time.monotonic() + 60
+    while len(list(state.glob("*/units/*"))) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75, said
+    assert "Stopped by SIGTERM. Nothing was published; finished units are kept." in said
+    assert not Path(market.root, "predictions").exists()
+    again = run(*slow)
+    assert again.returncode == 0, again.stderr
+    assert market.read().column("listing_id").to_pylist() == [f"home-{n}" for n in range(2000)]
+
+
+def test_a_backfill_scores_what_is_missing_and_one_bad_day_leaves_the_others_to_their_turn(market: Market) -> None:
+    days = [f"ds=2026-11-{day}" for day in (24, 25, 26, 27)]
+    for day in days[1:]:
+        market.write([listing(number) for number in range(5)], key=day)
+    Path(market.listings, days[2], "b.parquet").write_bytes(b"broken")
+    places = five_flags(market)
+    del places[2:4]
+    dry = scorer("backfill", "--from", "2026-11-24", "--to", "2026-11-25", *places, "--dry-run")
+    assert dry.returncode == 0
+    assert "0 partition(s) published already, 2 to score" in dry.stderr
+    assert run(*five_flags(market)).returncode == 0
+    found = run("--from", "2026-11-24", "--to", "ds=2026-11-27", *places, module="jobs.backfill")
+    assert found.returncode == 3
+    assert found.stdout.splitlines() == [
+        "ds=2026-11-25\tpublished",
+        "ds=2026-11-26\tfailed, exit code 3",
+        "ds=2026-11-27\tpublished",
+    ]
+    for day, rows in ((days[1], 5), (days[3], 5)):
+        assert market.read(key=day).num_rows == rows
+        ledger = Ledger(join(market.root, "predictions.scorer", day), day, market.store)
+        assert len(ledger.read().record.versions) == 1
+    assert scorer("backfill", "--from", "2026-12-24", "--to", "2026-12-25", *places).returncode == 99
+    assert scorer("backfill", "--from", "2026-12-24", "--to", "2026-12-23", *places).returncode == 2
