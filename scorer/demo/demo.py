@@ -44,7 +44,7 @@ def run_demo(directory: Path, *, seed: int = 0, listings: int = 600, console: Co
         SettingsError: the directory holds something else; nothing in it was touched.
     """
     console, started = console or Console(highlight=False), time.monotonic()
-    _make_room(directory)
+    make_room(directory)
     with _chapter(console, 1, "A marketplace is made up"):
         market = make_market(directory, seed, listings)
         tables.say_market(console, market)
@@ -72,7 +72,8 @@ def job_for(directory: Path, night: str) -> Job:
     )
 
 
-def _make_room(directory: Path) -> None:
+def make_room(directory: Path) -> None:
+    """Remove what an earlier demo left. Raises SettingsError where the directory holds something else."""
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file; the demo needs a folder. Nothing was touched. Name another --dir.")
     if directory.is_dir() and any(directory.iterdir()) and not _is_demo(directory):
@@ -110,7 +111,11 @@ def _chapter(console: Console, number: int, title: str) -> Iterator[None]:
 
 def _train(market: Market, seed: int, console: Console) -> None:
     with _hushed():
+        import tensorflow as tf
+
         from scorer.training.train import train
+
+        tf.config.list_physical_devices()  # looks for a GPU, and complains where there is none
 
     job = TrainJob(
         listings=str(market.listings),
@@ -135,7 +140,7 @@ def _score(market: Market, night: str, console: Console) -> RunManifest:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """TensorFlow's import writes a page of notes past sys.stderr; errors still come as exceptions."""
+    """TensorFlow starts with a page of notes, written past sys.stderr; what matters still comes as an exception."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

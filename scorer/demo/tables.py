@@ -1,6 +1,7 @@
 """What the demo prints: sentences and tables, made from what the run left on disk."""
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -132,17 +133,17 @@ def say_places(console: Console, market: Market) -> None:
 
 def say_next(console: Console, market: Market, seconds: float) -> None:
     """What to type next."""
-    place, scorer = market.directory, _command("scorer")
+    place, scorer = shlex.quote(str(market.directory)), _command("scorer")
     console.print(f"\n[bold]Done in {seconds:.0f} s.[/] Type next:\n")
     again = (
         f"{scorer} score --listings {place}/listings --partition {market.nights[-1]} --bundle {place}/bundle"
         f" --predictions {place}/predictions --quarantine {place}/quarantine"
     )
-    look = f"import pandas; print(pandas.read_parquet('{place}/predictions'))"
+    look = f"import pandas; print(pandas.read_parquet({str(market.directory / 'predictions')!r}))"
     for meaning, line in (
         ("the last night once more: it is published already, so nothing is done", again),
         ("what is inside the bundle", f"{scorer} bundle inspect {place}/bundle"),
-        ("every prediction", f'{_command("python")} -c "{look}"'),
+        ("every prediction", f"{_command('python')} -c {shlex.quote(look)}"),
     ):
         console.print(f"  [dim]# {meaning}[/]")
         console.print(f"  {line}", soft_wrap=True, markup=False)

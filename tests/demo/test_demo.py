@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from scorer.contracts import reasons
-from scorer.demo.demo import job_for, run_demo
+from scorer.demo.demo import job_for, make_room, run_demo
 from scorer.demo.market import FEWEST, NEW_CITY, Home, Market, make_market
 from scorer.demo.photos import FLAWS
 from scorer.errors import SettingsError
@@ -102,6 +102,17 @@ def test_the_command_that_the_story_ends_with_finds_the_night_published_already(
     manifest = score_partition(job_for(directory, night))
 
     assert manifest.run_id == before
+
+
+def test_an_earlier_demo_makes_room_and_what_is_not_the_demos_stays(tmp_path: Path) -> None:
+    make_market(tmp_path, seed=SEED, listings=FEWEST)
+    for name in ("bundle", "predictions", "predictions.scorer", "quarantine", "my-bundle"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+
+    make_room(tmp_path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["my-bundle"]
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
