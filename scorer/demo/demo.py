@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import sys
 import time
@@ -21,7 +20,7 @@ from scorer.output.manifest import RunManifest
 from scorer.run.score_partition import score_partition
 from scorer.run.tools import Tools
 from scorer.settings import Job, TrainJob
-from scorer.telemetry import Reporter
+from scorer.telemetry import Reporter, hushed
 
 MARK = "market.json"
 MADE_BY_US = ("listings", "images", "bundle", "predictions", "predictions.scorer", "quarantine", MARK)
@@ -110,7 +109,7 @@ def _chapter(console: Console, number: int, title: str) -> Iterator[None]:
 
 
 def _train(market: Market, seed: int, console: Console) -> None:
-    with _hushed():
+    with hushed():
         import tensorflow as tf
 
         from scorer.training.train import train
@@ -131,23 +130,9 @@ def _train(market: Market, seed: int, console: Console) -> None:
 
 
 def _score(market: Market, night: str, console: Console) -> RunManifest:
-    # Progress is for eyes; where nobody watches, the lines below say all that it would.
+    """On a terminal the job speaks for itself, with its progress; elsewhere one line says how it ended."""
     stream = sys.stderr if console.is_terminal else io.StringIO()
     manifest = score_partition(job_for(market.directory, night), Tools(reporter=Reporter(stream, people=True)))
-    tables.say_run(console, manifest)
+    if not console.is_terminal:
+        tables.say_run(console, manifest)
     return manifest
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """TensorFlow starts with a page of notes, written past sys.stderr; what matters still comes as an exception."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
