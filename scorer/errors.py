@@ -34,6 +34,10 @@ class InputChanged(Transient):
     """An input object is no longer the one that was planned."""
 
 
+class StagingGone(Transient):
+    """What this run had staged was removed meanwhile (`scorer gc` with too short an age, or by hand)."""
+
+
 class Interrupted(Transient):
     """The run was asked to stop (SIGTERM, SIGINT)."""
 
@@ -96,12 +100,14 @@ class ImageFault(Exception):
     Attributes:
         reason: one of the image reasons that schemas/predictions.odcs.yaml lists.
         detail: what exactly, for logs and the quarantine; never shown as markup.
+        transient: whether another try may succeed: the store was at fault, not the image.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
+    def __init__(self, reason: str, detail: str, transient: bool = False) -> None:
+        super().__init__(reason, detail, transient)
         self.reason = reason
         self.detail = detail
+        self.transient = transient
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

@@ -75,11 +75,11 @@ class LocalFiles:
             _into_place(staged, path)
         return self.head(path)
 
-    def copy(self, source: str, path: str) -> ObjectInfo:
+    def copy(self, source: str, path: str, if_none_match: bool, if_match: str | None) -> ObjectInfo:
         """Copied beside its place, then moved there."""
         with _errors(path), _beside(path) as staged:
             shutil.copyfile(source, staged)
-            _into_place(staged, path)
+            _into_place(staged, path, if_none_match, if_match)
         return self.head(path)
 
     def delete(self, path: str) -> None:

@@ -116,7 +116,7 @@ class S3:
 
     def put(self, place: Place, data: bytes, if_none_match: bool, if_match: str | None) -> str:
         """One PUT, conditional by the store itself."""
-        condition = {"IfNoneMatch": "*"} if if_none_match else {"IfMatch": if_match} if if_match else {}
+        condition = _condition(if_none_match, if_match)
         with _boto_errors(place.uri):
             answer = self.boto.put_object(Bucket=place.bucket, Key=place.key, Body=data, **condition)
         return str(answer["ETag"])
@@ -128,15 +128,25 @@ class S3:
         path.unlink()
         return self.head(place)
 
-    def copy(self, origin: Place, place: Place) -> ObjectInfo:
-        """By the store, without a byte through here."""
+    def copy(self, origin: Place, place: Place, if_none_match: bool, if_match: str | None) -> ObjectInfo:
+        """By the store, without a byte through here. Over the limit of one request the conditions do not hold."""
         where = {"Bucket": origin.bucket, "Key": origin.key}
         with _boto_errors(place.uri):
             if self.head(origin).size <= COPY_LIMIT:
-                self.boto.copy_object(CopySource=where, Bucket=place.bucket, Key=place.key)
+                self._copy_at_once(where, place, _condition(if_none_match, if_match))
             else:
                 self.boto.copy(where, place.bucket, place.key)
         return self.head(place)
+
+    def _copy_at_once(self, where: dict[str, str | None], place: Place, condition: dict[str, str]) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.boto.copy_object(CopySource=where, Bucket=place.bucket, Key=place.key, **condition)
+        except ClientError as error:
+            if not condition or error.response.get("Error", {}).get("Code") != "NotImplemented":
+                raise
+            self.boto.copy_object(CopySource=where, Bucket=place.bucket, Key=place.key)
 
     def delete(self, place: Place) -> None:
         """One by one: DeleteObjects needs a checksum header that S3-compatible stores disagree about."""
@@ -177,6 +187,13 @@ class S3:
             return Blob(answer["Body"].read(), answer["ETag"])
         except (HTTPClientError, ResponseStreamingError) as error:
             raise _TornBody(str(error)) from None
+
+
+def _condition(if_none_match: bool, if_match: str | None) -> dict[str, str]:
+    """The arguments of a conditional write."""
+    if if_none_match:
+        return {"IfNoneMatch": "*"}
+    return {"IfMatch": if_match} if if_match else {}
 
 
 def _insist_on_size(uri: str, size: int, max_bytes: int | None) -> None:

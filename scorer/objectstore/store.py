@@ -84,12 +84,20 @@ class ObjectStore:
             return self._files.put_file(place.key, path)
         return self._s3.put_file(place, path)
 
-    def copy(self, source: str, target: str) -> ObjectInfo:
-        """Replace `target` by a copy of `source` in one atomic step; both in S3 or both local."""
+    def copy(
+        self, source: str, target: str, *, if_none_match: bool = False, if_match: str | None = None
+    ) -> ObjectInfo:
+        """Replace `target` by a copy of `source` in one atomic step; both in S3 or both local.
+
+        The conditions on `target` are those of `put`, with one difference: an S3-compatible store may not know them for
+        copies, and then copies regardless. Callers look again afterwards.
+        """
         origin, place = parse(source), parse(target)
         if (origin.bucket is None) != (place.bucket is None):
             raise SettingsError(f"Cannot copy {source} to {target}: both must be in S3, or both local.")
-        return self._files.copy(origin.key, place.key) if place.bucket is None else self._s3.copy(origin, place)
+        if place.bucket is None:
+            return self._files.copy(origin.key, place.key, if_none_match, if_match)
+        return self._s3.copy(origin, place, if_none_match, if_match)
 
     def delete(self, uris: Iterable[str]) -> None:
         """Remove objects; one that is gone already is fine."""
