@@ -61,7 +61,7 @@ class Document(_Part):
 
     def to_json(self) -> bytes:
         """The content of bundle.json."""
-        return strict_json.dump(self.model_dump(mode="json"))
+        return strict_json.dump(self.model_dump())
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> "Document":

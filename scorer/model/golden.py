@@ -1,6 +1,5 @@
 """The golden rows: listings with the scores that the training process gave them, kept in the bundle."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -75,7 +74,7 @@ def to_files(rows: Sequence[GoldenRow], pixels: PixelSpec) -> dict[str, bytes]:
     files = {image_path(sha256(image)): image for row in rows for image in row.images}
     written = [
         {
-            "features": {name: _plain(value) for name, value in row.features.items()},
+            "features": dict(row.features),
             "images": [sha256(image) for image in row.images],
             "pixel_digests": row.pixel_digests or [pixel_digest(decode(image, pixels)) for image in row.images],
             "scores": dict(row.scores),
@@ -141,9 +140,3 @@ def first_problem(error: Exception) -> str:
         return f"{error!r}"
     problem = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"[:300]
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    # Preprocessing takes NaN and infinity as missing, too; JSON has neither.
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,7 @@
-"""Names of nodes by kind and position, of functions by content, so that equal models freeze to equal bytes.
+"""Nodes in an order of their own, named by kind and position, and functions by content: equal models, equal bytes.
 
-Keras and TensorFlow count layers and functions through the process: the same model, built a second time, would differ
-from the first in its names, and its bundle in its digest.
+Keras and TensorFlow count layers and functions through the process and sort by these names: the same model, built a
+second time, would differ from the first, and its bundle in its digest.
 """
 
 import hashlib
@@ -10,12 +10,15 @@ from typing import Any
 
 
 def canonical(graph: Any, interface: Mapping[str, str]) -> None:
-    """Rename, in place, everything but the interface; functions that nothing calls are dropped.
+    """Sort and rename, in place, everything but the interface; what the interface does not need is dropped.
 
     Args:
         graph: a GraphDef.
-        interface: nodes with names of their own, old to new.
+        interface: nodes with names of their own, old to new, in the order that they shall have.
     """
+    nodes = _inputs_first({node.name: node for node in graph.node}, interface)
+    del graph.node[:]
+    graph.node.extend(nodes)
     library = {function.signature.name: function for function in graph.library.function}
     names: dict[str, str] = {}
     renamed = [_renamed_function(library[name], names) for name in _callees_first(graph.node, library, {})]
@@ -31,6 +34,24 @@ def callees(nodes: Iterable[Any]) -> Iterator[Any]:
             if value.HasField("func"):
                 yield value.func
             yield from value.list.func
+
+
+def _inputs_first(nodes: Mapping[str, Any], roots: Iterable[str]) -> list[Any]:
+    """Copies of the roots and all that they need, each after its inputs. Without recursion: backbones are deep."""
+    done: dict[str, Any] = {}
+    waiting = list(roots)[::-1]
+    while waiting:
+        node = nodes[waiting[-1]]
+        missing = [name for name in map(_node_name, node.input) if name not in done]
+        if missing:
+            waiting.extend(reversed(missing))
+        else:
+            done.setdefault(waiting.pop(), node)
+    return [type(node).FromString(node.SerializeToString()) for node in done.values()]
+
+
+def _node_name(source: str) -> str:
+    return source.removeprefix("^").partition(":")[0]
 
 
 def _callees_first(nodes: Iterable[Any], library: Mapping[str, Any], seen: dict[str, None]) -> dict[str, None]:
@@ -88,5 +109,5 @@ def _rename_nodes(nodes: Iterable[Any], names: Mapping[str, str], functions: Map
 def _renamed(source: str, names: Mapping[str, str]) -> str:
     """`^name`, `name`, `name:1` or, inside a function, `name:output:1`, with the name replaced."""
     control = "^" if source.startswith("^") else ""
-    name, separator, place = source.removeprefix("^").partition(":")
-    return f"{control}{names[name]}{separator}{place}"
+    _, separator, place = source.partition(":")
+    return f"{control}{names[_node_name(source)]}{separator}{place}"

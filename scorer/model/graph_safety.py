@@ -65,10 +65,15 @@ def check(graph: Any, what: str) -> None:
         BundleError: naming the operation (or type, function, constant) and where it stands.
     """
     inspection = _Inspection(what, graph)
-    inspection.nodes("the graph", graph.node)
+    bodies = {f"function {function.signature.name!r}": function.node_def for function in graph.library.function}
+    bodies["the graph"] = graph.node
+    # Operations first: ReadFile says more to whoever reads the message than the string that it takes.
+    for where, nodes in bodies.items():
+        inspection.operations(where, nodes)
     for function in graph.library.function:
         inspection.signature(function)
-        inspection.nodes(f"function {function.signature.name!r}", function.node_def)
+    for where, nodes in bodies.items():
+        inspection.attributes(where, nodes)
     inspection.expanded_size(graph.node)
 
 
@@ -85,13 +90,15 @@ class _Inspection:
         if shadowing := sorted(_OPS & self._functions.keys()):
             raise self._refusal(f"a function that poses as the operation {shadowing[0]}")
 
-    def nodes(self, where: str, nodes: Iterable[Any]) -> None:
+    def operations(self, where: str, nodes: Iterable[Any]) -> None:
         for node in nodes:
-            place = f"node {node.name!r} of {where}"
             if node.op not in _OPS:
-                raise self._refusal(f"the operation {node.op} ({place})")
+                raise self._refusal(f"the operation {node.op} (node {node.name!r} of {where})")
+
+    def attributes(self, where: str, nodes: Iterable[Any]) -> None:
+        for node in nodes:
             for name, value in node.attr.items():
-                self._attribute(f"attribute {name!r} of {place}", node.op, value)
+                self._attribute(f"attribute {name!r} of node {node.name!r} of {where}", node.op, value)
 
     def signature(self, function: Any) -> None:
         arguments = (*function.signature.input_arg, *function.signature.output_arg)

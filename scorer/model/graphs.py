@@ -42,7 +42,9 @@ class Graph:
 
 
 def freeze(
-    function: keras.Model | Callable[..., Any], signature: Mapping[str, tf.TensorSpec], outputs: Sequence[str] = ()
+    function: keras.Model | Callable[..., Any],
+    signature: Mapping[str, tf.TensorSpec],
+    outputs: Sequence[str] = ("output",),
 ) -> bytes:
     """A model, as it predicts, as a GraphDef without variables. Equal weights give equal bytes.
 
@@ -50,7 +52,7 @@ def freeze(
         function: a Keras model whose inputs have the signature's names (or that has one input), or any function that
             TensorFlow can trace; it takes the signature's names as keywords.
         signature: type and shape of each input; None where the size is free.
-        outputs: names of what is returned, when that is no dictionary; by default a model's own output names.
+        outputs: names of what is returned when that is no dictionary, which has its own.
 
     Returns:
         The serialised GraphDef; `load_graph` takes it.
@@ -60,7 +62,7 @@ def freeze(
     """
 
     def predict(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _named(_call(function, tensors), outputs or getattr(function, "output_names", ("output",)))
+        return _named(_call(function, tensors), outputs)
 
     named = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in signature.items()}
     traced = tf.function(predict, autograph=False).get_concrete_function(**named)

@@ -2,15 +2,18 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
+
+import numpy as np
 
 from scorer.errors import BundleError
 
 
 def dump(value: Any) -> bytes:
-    """Readable JSON, the same bytes for the same content. Raises BundleError for NaN, infinity and what is no JSON."""
+    """Readable JSON, the same bytes for the same content; NaN and infinity become null. Raises BundleError."""
     try:
-        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(_plain(value), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
         return text.encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise BundleError(f"The bundle was not saved: it holds what is no plain JSON ({error}).") from None
@@ -38,6 +41,15 @@ def parse(data: bytes, what: str, max_bytes: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BundleError(f"{what} must hold an object with names, not a {type(value).__name__}. Nothing was scored.")
     return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,308 @@
+"""The predictor: fixed shapes inside, any number outside, and never another score than the training's."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tensorflow as tf
+
+from scorer.errors import BundleError, SettingsError, Terminal
+from scorer.model import golden, golden_check
+from scorer.model.bundle import Bundle, BundleContent, load_bundle, save_bundle
+from scorer.model.predictor import Predictor, verify_bundle
+from scorer.model.target import TargetTransform
+from scorer.objectstore import ObjectStore
+from tests import tiny
+from tests.model.bundles import SIZE, by_hand, content, edit_json, frozen_head, frozen_tower, head, reseal, tower
+
+STORE = ObjectStore()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return save_bundle(content(), str(tmp_path_factory.mktemp("bundle") / "houses"), STORE)
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Bundle) -> Predictor:
+    return Predictor(bundle, batch_images=4, batch_rows=4)
+
+
+def photos(number: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(number).integers(0, 256, (number, SIZE, SIZE, 3), np.uint8)
+
+
+def colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    mean: npt.NDArray[np.float64] = pixels.mean(axis=(1, 2)) / 255.0
+    return mean
+
+
+def with_room_for(predictor: Predictor, images: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device that holds only so many images at a time; the batches that were tried."""
+    tried: list[int] = []
+    forward = predictor._forward
+
+    def limited(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        tried.append(len(pixels))
+        if len(pixels) > images:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+        return forward(pixels)
+
+    monkeypatch.setattr(predictor, "_forward", limited)
+    return tried
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 8, 11])
+def test_any_number_of_images_is_embedded_in_order(number: int, predictor: Predictor) -> None:
+    found = predictor.embed(photos(number))
+    assert found.shape == (number, 3)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, colours(photos(number)), rtol=1e-5)
+
+
+def test_every_forward_pass_has_the_same_shape(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = with_room_for(predictor, 4, monkeypatch)
+    predictor.embed(photos(9))
+    assert tried == [4, 4, 4]
+
+
+def test_an_image_embeds_to_the_same_bits_in_a_full_batch_and_in_a_padded_tail(predictor: Predictor) -> None:
+    pixels = photos(4)
+    np.testing.assert_array_equal(predictor.embed(pixels[:1])[0], predictor.embed(pixels)[0])
+
+
+def test_the_scores_are_the_same_bits_every_time(bundle: Bundle, predictor: Predictor) -> None:
+    other = Predictor(bundle, batch_images=4, batch_rows=4)
+    for found in (other.embed(photos(11)), predictor.embed(photos(11))):
+        np.testing.assert_array_equal(found, predictor.embed(photos(11)))
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 7])
+def test_listings_are_scored_by_the_images_that_they_have(images: int, predictor: Predictor) -> None:
+    chance = np.random.default_rng(images)
+    features = chance.normal(size=(9, 3)).astype(np.float32)
+    embeddings = predictor.embed(photos(5))
+    index = chance.integers(-1, 5, (9, images)).astype(np.int32)
+    found = predictor.heads(features, embeddings, index)["prediction"]
+    expected = [
+        by_hand(row, colours(photos(5))[places[places >= 0]]) for row, places in zip(features, index, strict=True)
+    ]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_listings_without_any_image_in_a_unit_without_images_are_scored(predictor: Predictor) -> None:
+    features = np.ones((5, 3), np.float32)
+    nothing = predictor.embed(photos(0))
+    for width in (0, 1, 3):
+        found = predictor.heads(features, nothing, np.full((5, width), -1, np.int32))
+        np.testing.assert_allclose(found["prediction"], by_hand(features[0], np.empty((0, 3))))
+    assert predictor.heads(features[:0], nothing, np.empty((0, 2), np.int32))["prediction"].shape == (0,)
+
+
+def test_an_embedding_that_no_listing_asks_for_touches_no_score(predictor: Predictor) -> None:
+    features, index = np.ones((2, 3), np.float32), np.array([[0, -1], [-1, -1]], np.int32)
+    clean = predictor.embed(photos(2))
+    spoilt = clean.copy()
+    spoilt[1] = np.nan
+    np.testing.assert_array_equal(
+        predictor.heads(features, clean, index)["prediction"], predictor.heads(features, spoilt, index)["prediction"]
+    )
+
+
+def test_the_targets_transform_is_undone_in_double_precision(tmp_path: Path) -> None:
+    target = TargetTransform("log", 12.0, 0.5)
+    rows = [replace(row, scores={"prediction": float(np.exp((row.scores["prediction"] - 100) / 10 * 0.5 + 12.0))})
+            for row in content().golden]  # fmt: skip
+    bundle = save_bundle(content(target=target, target_sd=1e5, golden=tuple(rows)), str(tmp_path), STORE)
+    scores = Predictor(bundle, batch_images=4, batch_rows=4).heads(
+        np.ones((1, 3), np.float32), np.empty((0, 3), np.float32), np.full((1, 1), -1, np.int32)
+    )
+    assert scores["prediction"][0] == np.exp(3.0 * 0.5 + 12.0)
+
+
+# --- the training's own scores
+
+
+def test_a_keras_model_scores_as_its_training_process_said(tmp_path: Path) -> None:
+    tiny.make_bundle(str(tmp_path))
+    predictor = Predictor(load_bundle(str(tmp_path), STORE), batch_images=8, batch_rows=3)
+    assert predictor.warnings == ()
+
+
+def spoilt(tmp_path: Path, **changes: Any) -> Bundle:
+    return save_bundle(content(**changes), str(tmp_path / "spoilt"), STORE)
+
+
+def other_scores(made: BundleContent, off: float) -> dict[str, Any]:
+    rows = tuple(replace(row, scores={"prediction": row.scores["prediction"] + off}) for row in made.golden)
+    return {"golden": rows}
+
+
+def test_a_graph_that_computes_differently_is_refused_and_named_as_the_cause(tmp_path: Path) -> None:
+    bundle = spoilt(tmp_path, **other_scores(content(), 0.01))
+    with pytest.raises(BundleError) as refusal:
+        Predictor(bundle, batch_images=4, batch_rows=4)
+    text = str(refusal.value)
+    assert "does not score its golden rows as it did in training: row 0 prediction" in text
+    assert f"The pixels are the same, so the graph computes differently here (tensorflow {tf.__version__} then" in text
+    assert "Nothing was scored." in text
+
+
+def test_a_difference_within_the_tolerance_is_none(tmp_path: Path) -> None:
+    allowed = golden_check.TOLERANCE * 100
+    assert (
+        Predictor(spoilt(tmp_path, **other_scores(content(), allowed * 0.5)), batch_images=4, batch_rows=4).warnings
+        == ()
+    )
+
+
+def change_decoder(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    decode = golden.decode
+    monkeypatch.setattr(golden, "decode", lambda image, spec: change(decode(image, spec)))
+
+
+def test_a_changed_decoder_that_moves_a_score_is_refused_and_named_as_the_cause(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_decoder(monkeypatch, lambda pixels: pixels // 2)
+    with pytest.raises(BundleError) as refusal:
+        Predictor(bundle, batch_images=4, batch_rows=4)
+    text = str(refusal.value)
+    assert "The pixels differ, too, of 2 of 2 images: the decoder changed (pixels version 1 then, 1 now; " in text
+    assert f"simplejpeg {bundle.versions['simplejpeg']} then" in text
+
+
+def test_a_changed_decoder_that_moves_no_score_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = spoilt(tmp_path, target_sd=1e9)
+    change_decoder(monkeypatch, lambda pixels: pixels ^ 1)
+    (warning,) = Predictor(bundle, batch_images=4, batch_rows=4).warnings
+    assert warning.startswith("2 of 2 golden images have other pixels here than in training (pixels version")
+    assert warning in caplog.text
+    assert "warning      2 of 2 golden images" in verify_bundle(bundle.uri, STORE)
+
+
+def test_a_golden_image_that_cannot_be_decoded_any_more_is_refused(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scorer.intake.formats.recognise", lambda data: ("none", None))
+    with pytest.raises(BundleError, match=r"golden image [0-9a-f]{12} cannot be decoded here"):
+        Predictor(bundle, batch_images=4, batch_rows=4)
+
+
+def test_verify_proves_digests_graphs_and_golden_rows(bundle: Bundle) -> None:
+    text = verify_bundle(bundle.uri, STORE)
+    assert text.splitlines()[0] == f"houses {bundle.version} is intact and works here."
+    assert bundle.digest in text
+    assert "2 rows with 2 different images score as they did in training" in text
+
+
+# --- graphs that do not fit
+
+
+def fail(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tower(pixels), [-1, 3, 7])[:, :, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"image_tower": frozen_tower(size=SIZE + 1)}, r"takes pixels uint8 \(None, 9, 9, 3\)"),
+        ({"image_tower": frozen_tower(lambda pixels: tower(pixels)[:, :2])}, r"embedding float32 \(None, 2\)"),
+        ({"image_tower": frozen_tower(lambda pixels: tf.cast(tower(pixels), tf.float64))}, "embedding float64"),
+        ({"head": frozen_head(width=5)}, r"features float32 \(None, 5\)"),
+        ({"head": frozen_head(lambda **inputs: {"price": head(**inputs)["prediction"]})}, "gives price"),
+        ({"head": frozen_head(lambda **inputs: {"prediction": head(**inputs)["prediction"][:, None]})}, r"\(None, 1\)"),
+        ({"image_tower": frozen_tower(fail)}, "fail on the golden rows"),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_bundle_is_refused(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=named):
+        Predictor(spoilt(tmp_path, **changes), batch_images=4, batch_rows=4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: row | {"features": {"area": 1.0}},
+        lambda row: row | {"features": {"area": "large", "city": "Lyon"}},
+        lambda row: row | {"scores": {"other": 1.0}},
+        lambda row: row | {"pixel_digests": []},
+        lambda row: row | {"images": ["a" * 64, "b" * 64]},
+    ],
+)
+def test_golden_rows_that_do_not_fit_their_bundle_are_refused(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    save_bundle(content(), str(tmp_path), STORE)
+    edit_json(tmp_path / "golden/rows.json", lambda values: {"rows": [change(values["rows"][0]), *values["rows"][1:]]})
+    reseal(tmp_path)
+    with pytest.raises(BundleError, match="golden rows"):
+        Predictor(load_bundle(str(tmp_path), STORE), batch_images=4, batch_rows=4)
+
+
+def test_settings_that_make_no_sense_are_refused(bundle: Bundle) -> None:
+    with pytest.raises(SettingsError, match="known: float32"):
+        Predictor(bundle, batch_images=4, batch_rows=4, precision="float8")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="batch size below 1"):
+        Predictor(bundle, batch_images=0, batch_rows=4)
+
+
+# --- memory and devices
+
+
+def test_when_memory_runs_out_the_batch_is_halved_for_good_and_no_image_is_lost(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = Predictor(bundle, batch_images=16, batch_rows=4)
+    tried = with_room_for(predictor, 5, monkeypatch)
+    np.testing.assert_allclose(predictor.embed(photos(37)), colours(photos(37)), rtol=1e-5)
+    assert tried[:3] == [16, 8, 4]
+    assert set(tried[3:]) == {4}
+    assert predictor.batch_images == 4
+    assert "going on with 4. No image was lost." in caplog.text
+
+
+def test_when_not_even_one_image_fits_the_run_ends_with_a_reason(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(bundle, batch_images=4, batch_rows=4)
+    with_room_for(predictor, 0, monkeypatch)
+    with pytest.raises(Terminal, match=r"does not fit into memory even for one image at a time \(OOM when allocating"):
+        predictor.embed(photos(3))
+
+
+def test_several_devices_share_the_batches_and_give_the_scores_of_one(bundle: Bundle) -> None:
+    # TensorFlow splits a device only before its first use, so this needs a process of its own.
+    code = f"""
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from scorer.model.bundle import load_bundle
+from scorer.model.predictor import Predictor
+from scorer.objectstore import ObjectStore
+bundle = load_bundle({bundle.uri!r}, ObjectStore())
+names = [device.name for device in tf.config.list_logical_devices("CPU")]
+both = Predictor(bundle, batch_images=4, batch_rows=4, devices=names)
+one = Predictor(bundle, batch_images=4, batch_rows=4)
+used = []
+tower = both._tower
+def noted(pixels):
+    outputs = tower(pixels=pixels)
+    used.append(outputs["embedding"].device)
+    return outputs
+both._tower = noted
+pixels = np.random.default_rng(0).integers(0, 256, (29, {SIZE}, {SIZE}, 3), np.uint8)
+assert np.array_equal(both.embed(pixels), one.embed(pixels))
+for single in range(4):
+    assert np.array_equal(both.embed(pixels[single:single + 1]), one.embed(pixels[single:single + 1]))
+print(len(one.devices), len(both.devices), [sum(place.endswith(name) for place in used) for name in names])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout.split("\n")[0] == "1 2 [6, 6]", found.stderr
