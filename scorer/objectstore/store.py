@@ -84,9 +84,7 @@ class ObjectStore:
             return self._files.put_file(place.key, path)
         return self._s3.put_file(place, path)
 
-    def copy(
-        self, source: str, target: str, *, if_none_match: bool = False, if_match: str | None = None
-    ) -> ObjectInfo:
+    def copy(self, source: str, target: str, *, if_none_match: bool = False, if_match: str | None = None) -> ObjectInfo:
         """Replace `target` by a copy of `source` in one atomic step; both in S3 or both local.
 
         The conditions on `target` are those of `put`, with one difference: an S3-compatible store may not know them for
