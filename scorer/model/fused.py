@@ -81,8 +81,8 @@ def build_fused(
     features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
 
     embeddings = keras.Input((None, recipe.embedding), name="embeddings")
-    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers)
-    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head))
+    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers, "numbers")
+    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head, "head"))
     head = keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="head")
 
     images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
@@ -100,8 +100,8 @@ def build_numbers_only(width: int, recipe: Recipe) -> keras.Model:
         {"features": float32 [B, F]} -> {"prediction": float32 [B]}.
     """
     features = _features(width)
-    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers)
-    return keras.Model({"features": features}, _output(dense(numbers, recipe.head)), name="numbers_only")
+    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers, "numbers")
+    return keras.Model({"features": features}, _output(dense(numbers, recipe.head, "head")), name="numbers_only")
 
 
 class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
@@ -168,4 +168,4 @@ def _features(width: int) -> keras.KerasTensor:
 
 
 def _output(hidden: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-    return {OUTPUT: layers.Reshape((), name=OUTPUT)(layers.Dense(1)(hidden))}
+    return {OUTPUT: layers.Reshape((), name=OUTPUT)(layers.Dense(1, name="output")(hidden))}

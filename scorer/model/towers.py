@@ -26,18 +26,23 @@ def convolutions(size: int, scaling: str, filters: Sequence[int], embedding: int
     maps = layers.Rescaling(factor, offset)(pixels)
     # Without padding a 64-pixel image costs a sixth less; an image below 16 pixels would be used up by its borders.
     padding = "valid" if size >= 16 else "same"
-    for channels in filters:
-        maps = layers.MaxPooling2D(2)(layers.Conv2D(channels, 3, padding=padding, activation="relu")(maps))
-    outputs = layers.Dense(embedding, activation="relu")(layers.Flatten()(maps))
+    for place, channels in enumerate(filters):
+        convolution = layers.Conv2D(channels, 3, padding=padding, activation="relu", name=f"convolution_{place}")
+        maps = layers.MaxPooling2D(2)(convolution(maps))
+    outputs = layers.Dense(embedding, activation="relu", name="embedding")(layers.Flatten()(maps))
     return keras.Model(pixels, outputs, name="image_tower")
 
 
-def dense(inputs: keras.KerasTensor, units: Sequence[int]) -> keras.KerasTensor:
-    """Dense layers with ReLU, one for each of `units`: float32 [B, F] -> float32 [B, units[-1]]."""
-    for width in units:
-        inputs = layers.Dense(width, activation="relu")(inputs)
+def dense(inputs: keras.KerasTensor, units: Sequence[int], name: str) -> keras.KerasTensor:
+    """Dense layers with ReLU, one for each of `units`: float32 [B, F] -> float32 [B, units[-1]].
+
+    Layers with weights are named: Keras would count them through the process, and the same model would freeze to other
+    bytes the second time.
+    """
+    for place, width in enumerate(units):
+        inputs = layers.Dense(width, activation="relu", name=f"{name}_{place}")(inputs)
     return inputs
 
 
 IMAGE_TOWERS: dict[str, Callable[[int, str, Sequence[int], int], keras.Model]] = {"convolutions": convolutions}
-NUMBER_TOWERS: dict[str, Callable[[keras.KerasTensor, Sequence[int]], keras.KerasTensor]] = {"dense": dense}
+NUMBER_TOWERS: dict[str, Callable[[keras.KerasTensor, Sequence[int], str], keras.KerasTensor]] = {"dense": dense}

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from scorer.errors import Terminal
 from scorer.model.fused import OUTPUT
+from scorer.model.preprocessing import Mask, Matrix
 from scorer.settings import TrainJob
 from scorer.training.images import Pixels
 from scorer.training.split import Rows, Split
@@ -30,7 +31,7 @@ class Inputs:
         with_images: whether batches hold images; false for the numbers-only net.
     """
 
-    features: npt.NDArray[np.float32]
+    features: Matrix
     images: npt.NDArray[np.int32]
     pixels: Pixels
     target: npt.NDArray[np.float64]
@@ -46,19 +47,25 @@ class Inputs:
         if shuffle_seed is not None:
             # Row numbers, not pixels, are shuffled: the whole split at a cost of 8 bytes a row.
             chain = chain.shuffle(len(rows), seed=shuffle_seed, reshuffle_each_iteration=True)
-        return chain.batch(batch_rows).map(self._gathered).prefetch(2).with_options(_options())
+        return chain.batch(batch_rows).map(self._batch).prefetch(2).with_options(_options())
 
-    def _gathered(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        target = {OUTPUT: tf.gather(tf.constant(self.target, tf.float32), rows)}
-        features = tf.gather(tf.constant(self.features), rows)
-        if not self.with_images:
-            return {"features": features}, target
-        images, mask = tf.numpy_function(self._images, [rows], [tf.uint8, tf.bool])
-        images.set_shape([None, self.images.shape[1], *self.pixels.shape[1:]])
-        mask.set_shape([None, self.images.shape[1]])
-        return {"features": features, "images": images, "mask": mask}, target
+    def _batch(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        features, target = tf.numpy_function(self._numbers, [rows], [tf.float32, tf.float32])
+        features.set_shape([None, self.features.shape[1]])
+        target.set_shape([None])
+        inputs = {"features": features}
+        if self.with_images:
+            images, mask = tf.numpy_function(self._images, [rows], [tf.uint8, tf.bool])
+            images.set_shape([None, self.images.shape[1], *self.pixels.shape[1:]])
+            mask.set_shape([None, self.images.shape[1]])
+            inputs |= {"images": images, "mask": mask}
+        return inputs, {OUTPUT: target}
 
-    def _images(self, rows: Rows) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    def _numbers(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """float32 [b, F] and float32 [b]."""
+        return self.features[rows], self.target[rows].astype(np.float32)
+
+    def _images(self, rows: Rows) -> tuple[Pixels, Mask]:
         """uint8 [b, K, S, S, 3] and bool [b, K]."""
         slots = self.images[rows]
         images = np.zeros((*slots.shape, *self.pixels.shape[1:]), np.uint8)

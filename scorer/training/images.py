@@ -18,6 +18,8 @@ from scorer.settings import ImageLimits
 
 Pixels = npt.NDArray[np.uint8]
 
+_NO_BUNDLE = "No bundle was written; train again."
+
 
 @dataclass(frozen=True)
 class Source:
@@ -46,10 +48,13 @@ class ImageCache:
     faults: Counter[str]
 
     def bytes_of(self, uri: str, source: Source) -> bytes:
-        """The file that was decoded, fetched again. Raises InputChanged if it is another one by now."""
-        data = source.fetcher.get(source.places.resolve(uri))
+        """The file that was decoded, fetched again. Raises InputChanged if it is gone or another one by now."""
+        try:
+            data = source.fetcher.get(source.places.resolve(uri))
+        except ImageFault as fault:
+            raise InputChanged(f"{uri} went while the model trained on it ({fault}). {_NO_BUNDLE}") from None
         if hashlib.sha256(data).hexdigest() != self.digests[uri]:
-            raise InputChanged(f"{uri} was replaced while the model trained on it. No bundle was written; train again.")
+            raise InputChanged(f"{uri} was replaced while the model trained on it. {_NO_BUNDLE}")
         return data
 
 

@@ -80,3 +80,6 @@ def test_the_file_of_an_image_is_given_back_only_while_it_is_the_one_that_was_de
     (folder / "1.png").write_bytes((folder / "2.png").read_bytes())
     with pytest.raises(InputChanged, match=r"1\.png was replaced"):
         cache.bytes_of("1.png", source)
+    (folder / "1.png").unlink()
+    with pytest.raises(InputChanged, match=r"1\.png went .*image_not_found"):
+        cache.bytes_of("1.png", source)

@@ -13,6 +13,7 @@ from scorer.model.predictor import Predictor
 from scorer.objectstore import ObjectStore
 from scorer.settings import ImageLimits, TrainJob
 from scorer.training.train import TrainReport, train
+from tests.conftest import Bucket
 from tests.training.listings import job, rows_with_images, write_listings
 
 STORE = ObjectStore()
@@ -164,3 +165,15 @@ def test_a_target_that_reaches_zero_cannot_be_learned_as_a_logarithm(folder: Pat
 def test_every_augmentation_trains(folder: Path, tmp_path: Path, augmentation: tuple[str, ...]) -> None:
     settings = quick(folder, bundle=str(tmp_path / "bundle"), augmentation=augmentation, epochs=1)
     assert train(settings, STORE, lambda line: None).metrics["test"]
+
+
+def test_listings_and_images_may_be_in_a_bucket_and_the_bundle_goes_there(tmp_path: Path, bucket: Bucket) -> None:
+    write_listings(tmp_path, rows_with_images(tmp_path, 40))
+    store = ObjectStore()
+    for path in sorted(tmp_path.rglob("*.p*")):
+        store.put(f"{bucket.uri}/market/{path.relative_to(tmp_path)}", path.read_bytes())
+    settings = quick(tmp_path, listings=f"{bucket.uri}/market", bundle=f"{bucket.uri}/bundles/first", epochs=1)
+    report = train(settings, store, lambda line: None)
+    found = load_bundle(f"{bucket.uri}/bundles/first", store)
+    assert found.digest == report.digest
+    assert found.training["images"] == len(list(tmp_path.rglob("*.png")))
