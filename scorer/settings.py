@@ -34,6 +34,13 @@ class ImageLimits(Settings):
     truncated: Literal["corrupt", "use"] = "corrupt"
     """A JPEG that breaks off: image_corrupt, or use the rows of pixels that are there."""
 
+    decode_seconds: int = Field(10, gt=0, le=3600)
+    """Processor time for one image, in seconds, where it is decoded in a process of its own: HEIC, AVIF, and whatever
+    is costly by its header. Longer: image_corrupt. A busy machine refuses no more than an idle one."""
+
+    decode_memory_mb: int = Field(1024, ge=64)
+    """Memory for one image, in MiB, where it is decoded in a process of its own. More: image_too_many_pixels."""
+
 
 class ImageSources(Settings):
     """Where images may come from. Anything else degrades its row as image_forbidden."""

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pillow_heif
 import simplejpeg
 from PIL import Image, ImageCms, ImageOps
 
@@ -219,6 +220,35 @@ def run_length_bmp() -> bytes:
     return bmp(8, 1, rows + b"\0\x01", palette=palette.tobytes())
 
 
+# HEIC, AVIF
+
+
+def heic(mode: str = "RGB", *, colours: Image.Image | None = None, **options: Any) -> bytes:
+    """A HEIC of the scene in a Pillow mode. Needs the encoder that comes with the development environment."""
+    return _by_libheif(pillow_heif.from_pillow((colours or rgba()).convert(mode)), **options)
+
+
+def deep_heic() -> bytes:
+    """12 bits a sample."""
+    deep = pillow_heif.from_bytes("RGB;16", (WIDTH, HEIGHT), sixteen_bits(scene()).astype("<u2").tobytes())
+    pillow_heif.options.SAVE_HDR_TO_12_BIT = True
+    try:
+        return _by_libheif(deep, quality=95)
+    finally:
+        pillow_heif.options.SAVE_HDR_TO_12_BIT = False
+
+
+def _by_libheif(picture: Any, **options: Any) -> bytes:
+    file = BytesIO()
+    picture.save(file, **({"quality": 95, "chroma": 444} | options))
+    return file.getvalue()
+
+
+def film() -> bytes:
+    """The beginning of an MP4."""
+    return b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(200)
+
+
 # ICC profiles
 
 
@@ -373,6 +403,24 @@ GOOD: dict[str, Good] = {
     "bmp rgba": Good("BMP", alpha_bmp, "over white"),
     "bmp top down": Good("BMP", top_down_bmp),
     "bmp run lengths": Good("BMP", run_length_bmp),
+    "avif": Good("AVIF", lambda: saved(Image.fromarray(scene()), "AVIF", quality=90)),
+    "avif grey": Good("AVIF", lambda: saved(Image.fromarray(scene()).convert("L"), "AVIF", quality=90), "grey"),
+    "avif rgba": Good("AVIF", lambda: saved(rgba(), "AVIF", quality=95), "over white"),
+    "avif animated": Good("AVIF", lambda: animated("AVIF", quality=90)),
+    "avif oriented 6": Good(
+        "AVIF", lambda: saved(Image.fromarray(np.rot90(scene())), "AVIF", quality=90, exif=exif(6)[6:])
+    ),
+    "avif with a profile": Good(
+        "AVIF",
+        lambda: saved(Image.fromarray(scene()), "AVIF", quality=90, icc_profile=swapping_profile()),
+        "red and blue swapped",
+    ),
+    "heic": Good("HEIC", heic),
+    "heic grey": Good("HEIC", lambda: heic("L"), "grey"),
+    "heic rgba": Good("HEIC", lambda: heic("RGBA"), "over white"),
+    "heic 12 bit": Good("HEIC", deep_heic),
+    "heic oriented 6": Good("HEIC", lambda: heic(colours=Image.fromarray(np.rot90(scene())), exif=exif(6)[6:])),
+    "heic with a profile": Good("HEIC", lambda: heic(icc_profile=swapping_profile()), "red and blue swapped"),
 }
 """By name. One of every kind that must decode."""
 
@@ -394,8 +442,11 @@ def announcing(kind: str, width: int, height: int) -> bytes:
             chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)),
             chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         )
-    data = GOOD[{"WebP": "webp", "GIF": "gif", "BMP": "bmp"}[kind]].make()
-    at, layout = {"WebP": (26, "<HH"), "GIF": (6, "<HH"), "BMP": (18, "<ii")}[kind]
+    data = GOOD[kind.lower()].make()
+    if kind in ("AVIF", "HEIC"):
+        at, layout = data.index(b"ispe") + 8, ">II"
+    else:
+        at, layout = {"WebP": (26, "<HH"), "GIF": (6, "<HH"), "BMP": (18, "<ii")}[kind]
     return data[:at] + struct.pack(layout, width, height) + data[at + struct.calcsize(layout) :]
 
 
@@ -434,7 +485,7 @@ BROKEN: dict[str, Broken] = {
     "json": Broken(lambda: b'{"error": "rate limited"}', UNSUPPORTED),
     "noise": Broken(lambda: np.random.default_rng(5).bytes(4_096), UNSUPPORTED),
     "zeros": Broken(lambda: bytes(4_096), UNSUPPORTED),
-    "heic": Broken(lambda: b"\0\0\0\x18ftypheic" + bytes(200), UNSUPPORTED),
+    "film": Broken(film, UNSUPPORTED),
     "tiff": Broken(lambda: saved(Image.fromarray(scene()), "TIFF"), UNSUPPORTED),
     "icon": Broken(lambda: saved(Image.fromarray(scene()), "ICO"), UNSUPPORTED),
     "pdf": Broken(lambda: b"%PDF-1.7\n" + bytes(200), UNSUPPORTED),
@@ -474,6 +525,13 @@ BROKEN: dict[str, Broken] = {
     "bmp with a png inside": Broken(lambda: bmp(32, 5, bytes(99)), UNSUPPORTED),
     "bmp of 2 megapixels run-length coded": Broken(lambda: bmp(8, 1, bytes(2 << 20), palette=bytes(1024)), UNSUPPORTED),
     "bmp of 10 gigapixels": Broken(lambda: announcing("BMP", 100_000, 100_000), TOO_MANY),
+    "avif cut in half": Broken(_cut("avif", 0.5), CORRUPT),
+    "avif cut in its header": Broken(_cut("avif", 0.1), CORRUPT),
+    "avif without a picture": Broken(lambda: b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", CORRUPT),
+    "avif of 3 gigapixels": Broken(lambda: announcing("AVIF", 60_000, 50_000), TOO_MANY),
+    "heic cut in half": Broken(_cut("heic", 0.5), CORRUPT),
+    "heic without a picture": Broken(lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200), CORRUPT),
+    "heic of 3 gigapixels": Broken(lambda: announcing("HEIC", 60_000, 50_000), TOO_MANY),
 }
 """By name. One of every kind that must be refused, under the default limits."""
 

@@ -1,5 +1,6 @@
 """Bytes of an image file to the pixels that the model sees. Training and scoring share this one function."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -10,11 +11,17 @@ from scorer.errors import BundleError, ImageFault
 from scorer.intake import formats
 from scorer.intake.formats import scratch
 from scorer.intake.formats.colour import to_srgb
-from scorer.intake.formats.raster import Header, Pixels, Raster, Wanted
+from scorer.intake.formats.raster import Format, Header, Pixels, Raster, Wanted
 from scorer.settings import ImageLimits
 
 PIXELS_VERSION = 1
 """Grows whenever the bytes that `decode_image` returns may change, be it by this code or by a newer library."""
+
+WORK_HERE = 2**25
+"""Header.work up to which a plain format is decoded here: 33 megapixels of JPEG, 8 of PNG, about half a second."""
+
+Elsewhere = Callable[[bytes, Pixels], object]
+"""Decodes a file to uint8 [size, size, 3] in some safer place, or raises ImageFault; see isolation.py."""
 
 _CHOICES = {
     "filter": ("area", "bilinear", "nearest"),
@@ -72,7 +79,9 @@ class PixelSpec:
             raise BundleError(f"The bundle's pixel settings do not fit this version of scorer: {error}.") from None
 
 
-def decode_image(data: bytes, spec: PixelSpec, limits: ImageLimits, out: Pixels | None = None) -> Pixels:
+def decode_image(
+    data: bytes, spec: PixelSpec, limits: ImageLimits, out: Pixels | None = None, elsewhere: Elsewhere | None = None
+) -> Pixels:
     """Decode one image file, whatever its name, to an upright sRGB square.
 
     The same bytes give the same pixels on every thread. Nearly all of the time is spent outside Python's lock.
@@ -82,6 +91,7 @@ def decode_image(data: bytes, spec: PixelSpec, limits: ImageLimits, out: Pixels 
         spec: the square.
         limits: checked in this order: bytes, then the pixels that the header announces, before anything is decoded.
         out: uint8 [size, size, 3], C-contiguous, to write to; by default a new array.
+        elsewhere: takes over what could crash its decoder or keep it busy for long; by default it is decoded here.
 
     Returns:
         uint8 [size, size, 3]: `out` where it was given. After a fault `out` holds anything.
@@ -94,7 +104,14 @@ def decode_image(data: bytes, spec: PixelSpec, limits: ImageLimits, out: Pixels 
         raise ImageFault("image_too_large", f"{len(data):,} bytes; the limit is {limits.max_bytes:,}")
     if out is None:
         out = np.empty((spec.size, spec.size, 3), np.uint8)
-    header, raster = _decode(data, spec, limits)
+    name, fmt = formats.recognise(data)
+    header = _probe(data, name, fmt, limits)
+    if elsewhere is not None and (fmt.isolated or header.work > WORK_HERE):
+        elsewhere(data, out)
+        return out
+    raster = _decode(
+        data, name, fmt, header, Wanted(spec.size if spec.decode == "scaled" else 0, limits.truncated == "use")
+    )
     if raster.mode == "RGB" and not header.profile and header.orientation == 1:
         return resize(raster.pixels, spec, out)
     square = to_srgb(resize(raster.pixels, spec), raster.mode, header.profile)
@@ -102,15 +119,22 @@ def decode_image(data: bytes, spec: PixelSpec, limits: ImageLimits, out: Pixels 
     return out
 
 
-def _decode(data: bytes, spec: PixelSpec, limits: ImageLimits) -> tuple[Header, Raster]:
-    name, fmt = formats.recognise(data)
-    wanted = Wanted(spec.size if spec.decode == "scaled" else 0, truncated=limits.truncated == "use")
+def _probe(data: bytes, name: str, fmt: Format, limits: ImageLimits) -> Header:
     try:
         header = fmt.probe(data)
-        if header.width * header.height > limits.max_pixels:
-            announced = f"{name} of {header.width:,} x {header.height:,} pixels"
-            raise ImageFault("image_too_many_pixels", f"{announced}; the limit is {limits.max_pixels:,} in all")
-        return header, fmt.decode(data, header, wanted)
+    except ImageFault:
+        raise
+    except Exception as error:  # a header that its reader does not expect costs this image and no other
+        raise ImageFault("image_corrupt", f"{name}: {type(error).__name__}: {error}") from None
+    if header.width * header.height > limits.max_pixels:
+        announced = f"{name} of {header.width:,} x {header.height:,} pixels"
+        raise ImageFault("image_too_many_pixels", f"{announced}; the limit is {limits.max_pixels:,} in all")
+    return header
+
+
+def _decode(data: bytes, name: str, fmt: Format, header: Header, wanted: Wanted) -> Raster:
+    try:
+        return fmt.decode(data, header, wanted)
     except ImageFault:
         raise
     except MemoryError:

@@ -1,7 +1,7 @@
 """Image formats, one file each. To add one: its file, its line in FORMATS, its sample in tests/images.py."""
 
 from scorer.errors import ImageFault
-from scorer.intake.formats import bmp, gif, jpeg, png, webp
+from scorer.intake.formats import avif, bmp, gif, heic, jpeg, png, webp
 from scorer.intake.formats.raster import Format
 
 FORMATS: dict[str, Format] = {
@@ -10,12 +10,12 @@ FORMATS: dict[str, Format] = {
     "WebP": Format(webp.recognise, webp.probe, webp.decode),
     "GIF": Format(gif.recognise, gif.probe, gif.decode),
     "BMP": Format(bmp.recognise, bmp.probe, bmp.decode),
+    "AVIF": Format(avif.recognise, avif.probe, avif.decode, prepare=avif.load, isolated=True),
+    "HEIC": Format(heic.recognise, heic.probe, heic.decode, prepare=heic.load, isolated=True),
 }
 
 _NAMED_IN_REFUSALS = {
-    "HEIC": (4, b"ftyphei"),
-    "HEIF": (4, b"ftypmif1"),
-    "AVIF": (4, b"ftypavi"),
+    "a film": (4, b"ftyp"),
     "JPEG XL": (0, b"\xff\x0a"),
     "TIFF (little endian)": (0, b"II*\x00"),
     "TIFF (big endian)": (0, b"MM\x00*"),

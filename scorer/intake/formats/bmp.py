@@ -13,6 +13,9 @@ _RUN_LENGTH = (1, 2)
 MAX_RUN_LENGTH_BYTES = 1024 * 1024
 """Of a run-length coded file: Pillow unfolds those in Python, 1 MiB in about half a second."""
 
+_RUN_LENGTH_EFFORT = 500
+"""So that a process of its own does it from 256 x 256 pixels on: it holds Python's lock."""
+
 
 def recognise(data: bytes) -> bool:
     """Whether the file begins with BMP's two letters and a bitmap header of a known length."""
@@ -40,7 +43,8 @@ def probe(data: bytes) -> Header:
         raise ImageFault("image_unsupported", f"BMP packed by method {packing}; 0 to 3 can be decoded")
     if packing in _RUN_LENGTH and len(data) > MAX_RUN_LENGTH_BYTES:
         raise ImageFault("image_unsupported", f"run-length coded BMP of more than {MAX_RUN_LENGTH_BYTES:,} bytes")
-    return Header(width, abs(height))  # a negative height means: top row first
+    effort = _RUN_LENGTH_EFFORT if packing in _RUN_LENGTH else 1
+    return Header(width, abs(height), effort=effort)  # a negative height means: top row first
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:

@@ -33,7 +33,7 @@ def probe(data: bytes) -> Header:
         raise ImageFault("image_corrupt", f"GIF breaks off: the file ends at byte {len(data):,}") from None
     if not across or not down:
         raise ImageFault("image_corrupt", "GIF whose first frame has a side of 0 pixels")
-    return Header(max(width, left + across), max(height, top + down))
+    return Header(max(width, left + across), max(height, top + down), effort=4)
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:

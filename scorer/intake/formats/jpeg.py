@@ -114,9 +114,10 @@ def _header(data: bytes, frame: bytes, *, scan_components: int, orientation: int
         raise ImageFault("image_unsupported", "JPEG that tells its height only after its pixels")
     if not width:
         raise ImageFault("image_corrupt", "JPEG that announces a width of 0 pixels")
-    if (kind in _PROGRESSIVE or scan_components != components) and data.count(_SCAN) > MAX_SCANS:
+    scans = data.count(_SCAN) if kind in _PROGRESSIVE or scan_components != components else 1
+    if scans > MAX_SCANS:
         raise ImageFault("image_unsupported", f"JPEG with more than {MAX_SCANS} scans")
-    return Header(width, height, orientation, _profile(icc), components)
+    return Header(width, height, orientation, _profile(icc), components, effort=scans)
 
 
 def _profile(pieces: list[bytes]) -> bytes:

@@ -45,7 +45,8 @@ def probe(data: bytes) -> Header:
             first[kind] = data[start:end]
     if not width or not height:
         raise ImageFault("image_corrupt", "PNG without a header, or with a side of 0 pixels")
-    return Header(width, height, exif.orientation(first.get(b"eXIf", b"")), _profile(first.get(b"iCCP", b"")))
+    turned, profile = exif.orientation(first.get(b"eXIf", b"")), _profile(first.get(b"iCCP", b""))
+    return Header(width, height, turned, profile, effort=4)
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:

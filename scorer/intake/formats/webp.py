@@ -37,7 +37,7 @@ def probe(data: bytes) -> Header:
             profile = data[start:end]
     if not width or not height:
         raise ImageFault("image_corrupt", "WebP without a picture")
-    return Header(width, height, orientation, profile)
+    return Header(width, height, orientation, profile, effort=4)
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
