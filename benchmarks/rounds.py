@@ -1,0 +1,77 @@
+"""Alternating runs of several contestants, and what follows from them."""
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.watch import Sample
+from benchmarks.workload import say
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant.
+
+    Attributes:
+        run: a whole process over so many listings.
+        small: n, listings of the small run.
+        large: listings of the large one, by default 4n. The difference should take 20 s or more: start-up times differ
+            by half a second from run to run.
+    """
+
+    run: Callable[[int], Sample]
+    small: int
+    factor: int = 4
+
+    @property
+    def large(self) -> int:
+        """4n."""
+        return self.factor * self.small
+
+
+@dataclass
+class Record:
+    """Every run of one contestant."""
+
+    small: int
+    large: int
+    small_runs: list[Sample] = field(default_factory=list)
+    large_runs: list[Sample] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        """Medians, and all runs behind them. A rate is the slope of one pair of runs, so that start-up drops out."""
+        pairs = list(zip(self.small_runs, self.large_runs, strict=True))
+        more = self.large - self.small
+        rates = [more / (large.wall_s - small.wall_s) for small, large in pairs]
+        cpu_ms = [(large.cpu_s - small.cpu_s) / more * 1e3 for small, large in pairs]
+        starts = [small.wall_s - self.small / rate for (small, _), rate in zip(pairs, rates, strict=True)]
+        return {
+            "images_per_s": statistics.median(rates),
+            "cpu_ms_per_image": statistics.median(cpu_ms),
+            "start_up_s": statistics.median(starts),
+            "whole_run_images_per_s": statistics.median(self.large / large.wall_s for large in self.large_runs),
+            "peak_mib": max(large.peak_mib for large in self.large_runs),
+            "others_cores": statistics.median(large.others_cpu_s / large.wall_s for large in self.large_runs),
+            "images": [self.small, self.large],
+            "all_images_per_s": rates,
+            "all_cpu_ms_per_image": cpu_ms,
+            "runs": [[asdict(small), asdict(large)] for small, large in pairs],
+        }
+
+
+def alternate(entries: Mapping[str, Entry], rounds: int) -> dict[str, Record]:
+    """Round after round, everyone's turn: what disturbs the machine for a while disturbs all."""
+    records = {name: Record(entry.small, entry.large) for name, entry in entries.items()}
+    for turn in range(rounds):
+        for name, entry in entries.items():
+            small, large = entry.run(entry.small), entry.run(entry.large)
+            records[name].small_runs.append(small)
+            records[name].large_runs.append(large)
+            rate = (entry.large - entry.small) / (large.wall_s - small.wall_s)
+            say(
+                f"round {turn + 1} of {rounds}: {name}: {entry.small:,} in {small.wall_s:.1f} s,"
+                f" {entry.large:,} in {large.wall_s:.1f} s: {rate:,.0f} images/s, {large.peak_mib:,.0f} MiB;"
+                f" others took {large.others_cpu_s / large.wall_s:.2f} cores"
+            )
+    return records

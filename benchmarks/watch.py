@@ -1,0 +1,145 @@
+"""Run one command to its end: wall seconds, CPU seconds and peak memory of it and all that it starts."""
+
+import ctypes
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+EVERY_S = 0.5
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run took.
+
+    Attributes:
+        wall_s: from start to exit.
+        cpu_s: user and system, all processes.
+        peak_mib: the largest resident set; of several processes the largest sum of proportional set sizes.
+        others_cpu_s: what else took the machine's CPUs meanwhile, a hypervisor included. Wall times of a run with much
+            of it mean little, CPU times still something.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    others_cpu_s: float
+
+
+class Failed(Exception):
+    """The command did not end with 0; the text holds the tail of its log."""
+
+
+def run(
+    command: Sequence[str],
+    log: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    tree: bool = False,
+    timeout_s: float = 900,
+) -> Sample:
+    """Run and measure.
+
+    Args:
+        command: what to run.
+        log: where its output goes.
+        environment: added to ours.
+        tree: it starts processes that outlive their parents or that nobody waits for (Ray, Spark): look at all of them
+            every half second. One process alone is not looked at while it runs; the kernel keeps its books.
+        timeout_s: then it is killed.
+
+    Raises:
+        Failed: exit status other than 0, or out of time.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _adopt_orphans()
+    started, machine = time.perf_counter(), _machine_cpu_s()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+        alarm = threading.Timer(timeout_s, process.kill)
+        alarm.start()
+        observer = _Observer(process.pid) if tree else None
+        # wait4, not Popen.wait: the kernel's own account of the child, waited-for descendants included.
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s, machine = time.perf_counter() - started, _machine_cpu_s() - machine
+        process.returncode = os.waitstatus_to_exitcode(status)
+        alarm.cancel()
+    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    if observer is not None:
+        observer.stop()
+        cpu_s, peak_mib = max(cpu_s, observer.cpu_s), max(peak_mib, observer.peak_mib)
+    if process.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise Failed(f"{' '.join(command)} ended with {process.returncode} after {wall_s:.0f} s; see {log}\n{tail}")
+    return Sample(wall_s, cpu_s, peak_mib, max(0.0, machine - cpu_s))
+
+
+@dataclass
+class _Observer:
+    """Sees every descendant of ours that did not exist before, adopted orphans included."""
+
+    root: int
+    peak_mib: float = 0.0
+    _cpu: dict[int, float] = field(default_factory=dict)
+    _before: frozenset[int] = frozenset()
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._before = frozenset(child.pid for child in psutil.Process().children(recursive=True)) - {self.root}
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def cpu_s(self) -> float:
+        """Of every process ever seen, as of when it was last seen."""
+        return sum(self._cpu.values())
+
+    def stop(self) -> None:
+        """End what the command left behind, and the watching."""
+        self._stop.set()
+        self._thread.join()
+        left = self._descendants()
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=5)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            memory = 0
+            for process in self._descendants():
+                try:
+                    times = process.cpu_times()
+                    self._cpu[process.pid] = times.user + times.system
+                    memory += process.memory_full_info().pss
+                except psutil.Error:  # ended meanwhile: what was last seen counts
+                    continue
+            self.peak_mib = max(self.peak_mib, memory / 2**20)
+
+    def _descendants(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process().children(recursive=True) if child.pid not in self._before]
+
+
+def _machine_cpu_s() -> float:
+    """CPU seconds that the machine's CPUs were not idle, since it started."""
+    with open("/proc/stat") as counters:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, counters.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _adopt_orphans() -> None:
+    """Processes whose parent died become ours, not init's, and so stay in sight."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
