@@ -26,6 +26,10 @@ class StoreUnreachable(Transient):
     """The object store did not answer, throttled beyond the retries, or broke off its answers."""
 
 
+class Throttled(StoreUnreachable):
+    """The store asks for fewer requests (503 SlowDown, 429)."""
+
+
 class CredentialsRefused(StoreUnreachable):
     """The store does not accept our credentials: it speaks of us, not of the object, so it degrades no row."""
 

@@ -24,6 +24,7 @@ from scorer.errors import (
     TooLarge,
 )
 from scorer.objectstore import ObjectStore, canonical, file_name, join, parse
+from scorer.objectstore.retry import Patience
 from tests.conftest import Bucket, FaultyBucket
 from tests.s3_proxy import Fault
 
@@ -186,7 +187,7 @@ def test_throttling_is_waited_out_and_a_dead_store_is_named(strict_bucket: Fault
     store.put(uri, b"p")
     strict_bucket.server.inject(Fault(kind="slow_down", key="photo", times=3))
     assert store.get(uri).data == b"p"
-    dead = ObjectStore()
+    dead = ObjectStore(patience=Patience(attempts=2, first_wait_s=0.01))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(StoreUnreachable, match=r"photo\.jpg"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scorer.errors import Forbidden, InputChanged, NotFound, PreconditionFailed, StoreUnreachable, TooLarge
+from scorer.objectstore.litter import TEMPORARY
 from scorer.objectstore.places import Blob, ObjectInfo
 
 
@@ -124,7 +125,7 @@ def _beside(path: str) -> Iterator[str]:
     """A hidden neighbour of the path: the last step is a rename within one file system, and no reader lists it."""
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    staged = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
+    staged = os.path.join(folder, f".{name}.{secrets.token_hex(6)}{TEMPORARY}")
     try:
         yield staged
     finally:

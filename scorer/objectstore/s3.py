@@ -8,9 +8,9 @@ of the CPU time a GET. A key that obstore cannot spell (`a//b`, `./a`) falls bac
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -22,9 +22,11 @@ from scorer.errors import (
     PreconditionFailed,
     StoreUnreachable,
     Terminal,
+    Throttled,
     TooLarge,
 )
 from scorer.objectstore.places import Blob, ObjectInfo, Place
+from scorer.objectstore.retry import Limiter, Patience
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -43,16 +45,15 @@ CREDENTIAL_CODES = (
 COPY_LIMIT = 5 * 1024**3
 """Largest object that S3 copies in one request (AWS documentation of CopyObject)."""
 
-BODY_ATTEMPTS = 3
-"""Tries for a body that breaks off half-way. Both clients retry status codes, neither retries a torn body."""
-
 
 class S3:
     """Objects by bucket and key. See ObjectStore for what each call promises."""
 
-    def __init__(self, concurrency: int) -> None:
-        """`concurrency` bounds the pooled connections."""
+    def __init__(self, concurrency: int, patience: Patience) -> None:
+        """`concurrency` bounds the GETs in flight and the pooled connections."""
         self._concurrency = concurrency
+        self._limiter = Limiter(concurrency)
+        self.patience = patience
         self._rust_stores: dict[str, S3Store] = {}
 
     @cached_property
@@ -72,7 +73,8 @@ class S3:
                 max_pool_connections=self._concurrency,
                 connect_timeout=5,
                 read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 6},
+                # `Patience` retries, for both clients, within one budget; boto3 would not retry a torn body at all.
+                retries={"mode": "standard", "total_max_attempts": 1},
                 # Stores other than AWS answer 4xx to the newer default checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
@@ -80,62 +82,64 @@ class S3:
         )
 
     def get(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
-        """The whole object, again if its body breaks off."""
+        """The whole object; as many at a time as the store bears."""
         read = self._get_by_boto if _ODD_KEY.search(place.key) else self._get_by_obstore
-        torn = ""
-        for _ in range(BODY_ATTEMPTS):
-            try:
+
+        def attempt() -> Blob:
+            with self._limiter.place():
                 return read(place, if_match, max_bytes)
-            except _TornBody as error:
-                torn = str(error)
-        raise StoreUnreachable(f"{place.uri}: the body broke off {BODY_ATTEMPTS} times ({torn}).")
+
+        return self.patience.call(attempt)
 
     def head(self, place: Place) -> ObjectInfo:
         """Size, ETag and time."""
-        with _boto_errors(place.uri):
-            answer = self.boto.head_object(Bucket=place.bucket, Key=place.key)
+        answer = self._ask(place, lambda: self.boto.head_object(Bucket=place.bucket, Key=place.key))
         return ObjectInfo(place.uri, answer["ContentLength"], answer["ETag"], answer["LastModified"])
 
     def list_all(self, place: Place) -> Iterator[ObjectInfo]:
         """Every object below a prefix, folder markers left out."""
-        with _boto_errors(place.uri):
-            pages = self.boto.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if not item["Key"].endswith("/"):
-                        uri = Place(place.bucket, item["Key"]).uri
-                        yield ObjectInfo(uri, item["Size"], item["ETag"], item["LastModified"])
+        ask = partial(self.boto.list_objects_v2, Bucket=place.bucket, Prefix=place.key)
+        more: dict[str, str] = {}
+        while True:
+            page = self._ask(place, partial(ask, **more))
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    uri = Place(place.bucket, item["Key"]).uri
+                    yield ObjectInfo(uri, item["Size"], item["ETag"], item["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def open(self, place: Place, etag: str | None) -> BinaryIO:
         """Ranged GETs of one version."""
         info = self.head(place)
         if etag is not None and info.etag != etag:
             raise InputChanged(f"{place.uri} changed after the run was planned. Start the run again.")
-        reader = _RangeReader(self.boto, place, info)
+        reader = _RangeReader(self, place, info)
         return cast(BinaryIO, io.BufferedReader(reader, buffer_size=256 * 1024))
 
     def put(self, place: Place, data: bytes, if_none_match: bool, if_match: str | None) -> str:
-        """One PUT, conditional by the store itself."""
+        """One PUT, conditional by the store itself. A lost answer may turn a success into PreconditionFailed."""
         condition = _condition(if_none_match, if_match)
-        with _boto_errors(place.uri):
-            answer = self.boto.put_object(Bucket=place.bucket, Key=place.key, Body=data, **condition)
+        answer = self._ask(
+            place, lambda: self.boto.put_object(Bucket=place.bucket, Key=place.key, Body=data, **condition)
+        )
         return str(answer["ETag"])
 
     def put_file(self, place: Place, path: Path) -> ObjectInfo:
         """Sent in parts when it is large; visible when complete."""
-        with _boto_errors(place.uri):
-            self.boto.upload_file(str(path), place.bucket, place.key)
+        self._ask(place, lambda: self.boto.upload_file(str(path), place.bucket, place.key))
         path.unlink()
         return self.head(place)
 
     def copy(self, origin: Place, place: Place, if_none_match: bool, if_match: str | None) -> ObjectInfo:
         """By the store, without a byte through here. Over the limit of one request the conditions do not hold."""
         where = {"Bucket": origin.bucket, "Key": origin.key}
-        with _boto_errors(place.uri):
-            if self.head(origin).size <= COPY_LIMIT:
-                self._copy_at_once(where, place, _condition(if_none_match, if_match))
-            else:
-                self.boto.copy(where, place.bucket, place.key)
+        condition = _condition(if_none_match, if_match)
+        if self.head(origin).size <= COPY_LIMIT:
+            self._ask(place, lambda: self._copy_at_once(where, place, condition))
+        else:
+            self._ask(place, lambda: self.boto.copy(where, place.bucket, place.key))
         return self.head(place)
 
     def _copy_at_once(self, where: dict[str, str | None], place: Place, condition: dict[str, str]) -> None:
@@ -150,8 +154,34 @@ class S3:
 
     def delete(self, place: Place) -> None:
         """One by one: DeleteObjects needs a checksum header that S3-compatible stores disagree about."""
-        with _boto_errors(place.uri):
-            self.boto.delete_object(Bucket=place.bucket, Key=place.key)
+        self._ask(place, lambda: self.boto.delete_object(Bucket=place.bucket, Key=place.key))
+
+    def read_range(self, place: Place, etag: str, start: int, length: int) -> bytes:
+        """Bytes of one version. Raises InputChanged if it is gone."""
+
+        def attempt() -> bytes:
+            with _boto_errors(place.uri):
+                answer = self.boto.get_object(
+                    Bucket=place.bucket, Key=place.key, Range=f"bytes={start}-{start + length - 1}", IfMatch=etag
+                )
+                data = bytes(answer["Body"].read())
+            if len(data) != length:
+                raise StoreUnreachable(f"{place.uri}: {len(data):,} bytes came instead of {length:,}.")
+            return data
+
+        try:
+            return self.patience.call(attempt)
+        except (PreconditionFailed, NotFound):
+            raise InputChanged(f"{place.uri} changed after the run was planned. Start the run again.") from None
+
+    def _ask(self, place: Place, request: Callable[[], Any]) -> Any:
+        """One request by boto3, tried again while the store is unreachable."""
+
+        def attempt() -> Any:
+            with _boto_errors(place.uri):
+                return request()
+
+        return self.patience.call(attempt)
 
     def _rust(self, bucket: str) -> "S3Store":
         store = self._rust_stores.get(bucket)
@@ -173,24 +203,18 @@ class S3:
         except (BaseError, OSError) as error:
             raise _from_obstore(place.uri, error) from None
         if len(data) != size:
-            raise _TornBody(f"{len(data):,} of {size:,} bytes")
+            raise StoreUnreachable(f"{place.uri}: {len(data):,} bytes came instead of {size:,}.")
         return Blob(data, answer.meta["e_tag"] or "")
 
     def _get_by_boto(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
-        from botocore.exceptions import HTTPClientError, ResponseStreamingError
-
         condition = {"IfMatch": if_match} if if_match else {}
         with _boto_errors(place.uri):
             answer = self.boto.get_object(Bucket=place.bucket, Key=place.key, **condition)
-        _insist_on_size(place.uri, answer["ContentLength"], max_bytes)
-        try:
+            _insist_on_size(place.uri, answer["ContentLength"], max_bytes)
             return Blob(answer["Body"].read(), answer["ETag"])
-        except (HTTPClientError, ResponseStreamingError) as error:
-            raise _TornBody(str(error)) from None
 
 
 def _condition(if_none_match: bool, if_match: str | None) -> dict[str, str]:
-    """The arguments of a conditional write."""
     if if_none_match:
         return {"IfNoneMatch": "*"}
     return {"IfMatch": if_match} if if_match else {}
@@ -199,10 +223,6 @@ def _condition(if_none_match: bool, if_match: str | None) -> dict[str, str]:
 def _insist_on_size(uri: str, size: int, max_bytes: int | None) -> None:
     if max_bytes is not None and size > max_bytes:
         raise TooLarge(f"{uri} has {size:,} bytes, more than the limit of {max_bytes:,}.")
-
-
-class _TornBody(Exception):
-    """A response that ended before its announced length."""
 
 
 _ODD_KEY = re.compile(r"^/|//|/$|^$|(^|/)\.\.?(/|$)")
@@ -227,11 +247,7 @@ def _rust_store(session: Any, boto: Any, bucket: str, concurrency: int) -> "S3St
             "timeout": timedelta(seconds=30),
             "pool_max_idle_per_host": str(concurrency),
         },
-        retry_config={
-            "max_retries": 6,
-            "retry_timeout": timedelta(seconds=60),
-            "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
-        },
+        retry_config={"max_retries": 0},
         **({"endpoint": endpoint} if own_endpoint else {}),
     )
 
@@ -248,9 +264,17 @@ def _from_obstore(uri: str, error: Exception) -> Exception:
         return CredentialsRefused(f"{uri}: the store does not accept the credentials. {text}")
     if isinstance(error, PermissionDeniedError | PermissionError):
         return Forbidden(f"{uri}: access denied.")
-    if "response body" in text or "end of file" in text or "IncompleteMessage" in text:
-        return _TornBody(text)
-    return StoreUnreachable(f"{uri}: {text}")
+    status = re.search(r"status code: (\d{3})", text)
+    return _by_status(uri, int(status[1]) if status else 0, text)
+
+
+def _by_status(uri: str, status: int, text: str) -> Exception:
+    """What is left: throttled, broken for now (no answer at all counts as that), or wrong for good."""
+    if status in (429, 503):
+        return Throttled(f"{uri}: the store asks for fewer requests. {text}")
+    if status == 0 or status == 408 or status >= 500:
+        return StoreUnreachable(f"{uri}: {text}")
+    return Terminal(f"{uri}: {text}")
 
 
 @contextlib.contextmanager
@@ -284,16 +308,14 @@ def _from_status(uri: str, code: str, status: int, text: str) -> Exception:
         return Forbidden(f"{uri}: access denied ({code}).")
     if status in (409, 412):
         return PreconditionFailed(f"{uri} is not the version that was asked for.")
-    if status == 429 or status >= 500:
-        return StoreUnreachable(f"{uri}: {text}")
-    return Terminal(f"{uri}: {text}")
+    return _by_status(uri, status, text)
 
 
 class _RangeReader(io.RawIOBase):
     """Ranged GETs with If-Match behind a seekable file."""
 
-    def __init__(self, boto: Any, place: Place, info: ObjectInfo) -> None:
-        self._boto, self._place, self._info, self._at = boto, place, info, 0
+    def __init__(self, s3: S3, place: Place, info: ObjectInfo) -> None:
+        self._s3, self._place, self._info, self._at = s3, place, info, 0
 
     def readable(self) -> bool:
         return True
@@ -313,29 +335,7 @@ class _RangeReader(io.RawIOBase):
         wanted = min(len(buffer), self._info.size - self._at)
         if wanted <= 0:
             return 0
-        data = self._read_range(self._at, wanted)
+        data = self._s3.read_range(self._place, self._info.etag, self._at, wanted)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
-
-    def _read_range(self, start: int, length: int) -> bytes:
-        from botocore.exceptions import HTTPClientError, ResponseStreamingError
-
-        place, uri = self._place, self._info.uri
-        for _attempt in range(BODY_ATTEMPTS):
-            try:
-                with _boto_errors(uri):
-                    answer = self._boto.get_object(
-                        Bucket=place.bucket,
-                        Key=place.key,
-                        Range=f"bytes={start}-{start + length - 1}",
-                        IfMatch=self._info.etag,
-                    )
-                data = bytes(answer["Body"].read())
-            except (HTTPClientError, ResponseStreamingError):
-                continue
-            except (PreconditionFailed, NotFound):
-                raise InputChanged(f"{uri} changed after the run was planned. Start the run again.") from None
-            if len(data) == length:
-                return data
-        raise StoreUnreachable(f"{uri}: bytes {start:,} to {start + length:,} broke off {BODY_ATTEMPTS} times.")

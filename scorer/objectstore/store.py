@@ -1,13 +1,16 @@
 """Objects by URI, whoever holds them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from scorer.errors import NotFound, SettingsError
+from scorer.objectstore.litter import sweep_files, sweep_uploads
 from scorer.objectstore.local import LocalFiles
 from scorer.objectstore.places import Blob, ObjectInfo, parse
+from scorer.objectstore.retry import Patience
 from scorer.objectstore.s3 import S3
 
 
@@ -17,9 +20,10 @@ class ObjectStore:
     Every method may raise Forbidden, and StoreUnreachable after the client's own retries.
     """
 
-    def __init__(self, concurrency: int = 32) -> None:
+    def __init__(self, concurrency: int = 32, patience: Patience | None = None) -> None:
         """`concurrency` bounds the pooled connections, not the requests: callers bound those."""
         self.concurrency = concurrency
+        self.patience = patience or Patience()
         self._files = LocalFiles()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -27,7 +31,7 @@ class ObjectStore:
 
     @cached_property
     def _s3(self) -> S3:
-        return S3(self.concurrency)
+        return S3(self.concurrency, self.patience)
 
     def get(self, uri: str, *, if_match: str | None = None, max_bytes: int | None = None) -> Blob:
         """The whole object. Raises NotFound, TooLarge (over `max_bytes`), PreconditionFailed (not `if_match`)."""
@@ -96,6 +100,15 @@ class ObjectStore:
         if place.bucket is None:
             return self._files.copy(origin.key, place.key, if_none_match, if_match)
         return self._s3.copy(origin, place, if_none_match, if_match)
+
+    def sweep(self, prefix: str, before: datetime) -> int:
+        """Remove what writers that were killed left half-written below a folder or prefix; nobody ever saw it.
+
+        Returns:
+            How many hidden files, or multipart uploads, were begun before that moment (UTC) and are gone now.
+        """
+        place = parse(prefix.rstrip("/") + "/")
+        return sweep_files(place.key, before) if place.bucket is None else sweep_uploads(self._s3.boto, place, before)
 
     def delete(self, uris: Iterable[str]) -> None:
         """Remove objects; one that is gone already is fine."""

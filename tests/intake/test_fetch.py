@@ -11,6 +11,7 @@ from scorer.errors import CredentialsRefused, ImageFault, StoreUnreachable
 from scorer.intake import fetch
 from scorer.intake.fetch import HOLD_BYTES, Fetcher, ImagePlaces
 from scorer.objectstore import ObjectStore, join, parse
+from scorer.objectstore.retry import Patience
 from scorer.settings import ImageLimits, ImageSources
 from tests.conftest import Bucket, FaultyBucket
 from tests.s3_proxy import Fault
@@ -116,7 +117,7 @@ def test_an_image_that_the_store_never_delivers_is_unreachable_and_a_dead_store_
     strict_bucket: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch, "UNREACHABLE_IN_A_ROW", 2)
-    store = ObjectStore()
+    store = ObjectStore(patience=Patience(attempts=3, first_wait_s=0.01))
     cursed, fine = join(strict_bucket.uri, "cursed.jpg"), join(strict_bucket.uri, "fine.jpg")
     store.put(cursed, b"x" * 100)
     store.put(fine, b"x")
