@@ -1,18 +1,19 @@
 """The command line: flags become a job, errors become one message and an exit code. No work is done here."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from scorer.errors import Interrupted, ScorerError, SettingsError
-from scorer.settings import Job, TrainJob, load
+from scorer.errors import ScorerError, SettingsError
+from scorer.settings import Housekeeping, Job, TrainJob, load
 from scorer.telemetry import hushed
+
+if TYPE_CHECKING:
+    from scorer.run.stop import Stop
 
 app = typer.Typer(
     name="scorer",
@@ -36,6 +37,10 @@ Bundle = Annotated[str | None, typer.Option(help="Folder or S3 prefix of the bun
 Predictions = Annotated[str | None, typer.Option(help="Folder or S3 prefix to publish under.")]
 Quarantine = Annotated[str | None, typer.Option(help="Where refused rows go.  [default: PREDICTIONS.quarantine]")]
 State = Annotated[str | None, typer.Option(help="Plans, staged files, manifests.  [default: PREDICTIONS.scorer]")]
+Partition = Annotated[str | None, typer.Option(help="Which partition, for instance ds=2026-11-24.")]
+SingleWriter = Annotated[
+    bool | None, typer.Option("--single-writer", help="Nobody else publishes there meanwhile; see the settings.")
+]
 File = Annotated[Path | None, typer.Option("--job", help="YAML file of settings; flags and environment win over it.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Any other setting: --set speed.batch_images=128. May be repeated.")
@@ -45,7 +50,7 @@ Set = Annotated[
 @app.command(epilog=EXIT_CODES)
 def score(
     listings: Listings = None,
-    partition: Annotated[str | None, typer.Option(help="Which partition, for instance ds=2026-11-24.")] = None,
+    partition: Partition = None,
     bundle: Bundle = None,
     predictions: Predictions = None,
     quarantine: Quarantine = None,
@@ -59,7 +64,7 @@ def score(
     force: Annotated[bool | None, typer.Option("--force", help="Score again what is published already.")] = None,
 ) -> None:
     """Score one partition and publish its predictions."""
-    with _exit_code():
+    with _exit_code() as stop:
         flags = _flags(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
         flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
         wanted = load(Job, file=job, flags=flags)
@@ -68,7 +73,7 @@ def score(
             return
         from scorer.run.score_partition import score_partition
 
-        manifest = score_partition(wanted, _tools(wanted))
+        manifest = score_partition(wanted, _tools(wanted, stop))
         typer.echo(manifest.predictions[0].listed.rpartition("/")[0])
 
 
@@ -86,24 +91,90 @@ def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be scored, write nothing.")] = False,
 ) -> None:
     """Score every partition between two dates that is not published yet, one after the other."""
-    with _exit_code():
+    with _exit_code() as stop:
         from scorer.run.backfill import backfill as run
-        from scorer.run.backfill import missing
+        from scorer.run.backfill import missing, repair
 
         flags = _flags(settings, listings=listings, bundle=bundle, predictions=predictions, quarantine=quarantine)
         wanted = load(Job, file=job, flags={**flags, "state": state})
-        tools = _tools(wanted)
+        tools = _tools(wanted, stop)
         todo, published = missing(wanted, first, last, tools)
         typer.echo(f"{len(published)} partition(s) published already, {len(todo)} to score.", err=True)
         if dry_run:
             _print_estimates(wanted, list(todo))
             return
+        repair(wanted, published, tools)
         outcomes = run(wanted, todo, tools)
         for outcome in outcomes:
             verdict = "published" if outcome.error is None else f"failed, exit code {outcome.error.exit_code}"
             typer.echo(f"{outcome.partition}\t{verdict}")
         if failed := [outcome.error for outcome in outcomes if outcome.error is not None]:
             raise typer.Exit(failed[0].exit_code)
+
+
+@app.command()
+def versions(
+    predictions: Predictions = None,
+    partition: Partition = None,
+    state: State = None,
+    job: File = None,
+) -> None:
+    """List the versions of a partition that readers have seen, oldest first, and which one is current."""
+    with _exit_code():
+        from scorer.run.rollback import history, ledger_of
+
+        wanted = load(Housekeeping, file=job, flags=_places(predictions, state, partition), besides=Job)
+        _print_table(history(ledger_of(wanted, _plain_store()).read().record))
+
+
+@app.command(epilog=EXIT_CODES)
+def rollback(
+    predictions: Predictions = None,
+    partition: Partition = None,
+    to: Annotated[
+        str | None, typer.Option(help="Run to go back to; see `versions`.  [default: the one before]")
+    ] = None,
+    state: State = None,
+    job: File = None,
+    single_writer: SingleWriter = None,
+) -> None:
+    """Show readers an earlier version of a partition again. Nothing is deleted: it is one more entry in the record."""
+    with _exit_code() as stop:
+        from scorer.run.rollback import rollback as run
+        from scorer.run.tools import Tools
+
+        flags = {**_places(predictions, state, partition), "single_writer": single_writer}
+        wanted = load(Housekeeping, file=job, flags=flags, besides=Job)
+        typer.echo(run(wanted, to, Tools(_plain_store(), stop=stop)).run_id)
+
+
+@app.command(epilog=EXIT_CODES)
+def gc(
+    predictions: Predictions = None,
+    partition: Annotated[str | None, typer.Option(help="Only this partition.  [default: all]")] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Leave what is younger: 7d, 12h, 30m. Longer than any run.  [default: 7d]")
+    ] = None,
+    keep_versions: Annotated[
+        int | None, typer.Option(help="Superseded versions to leave whatever their age.  [default: 3]")
+    ] = None,
+    state: State = None,
+    job: File = None,
+    single_writer: SingleWriter = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")] = False,
+) -> None:
+    """Remove old staging and versions superseded long ago; never a published current one. Safe while runs work."""
+    with _exit_code() as stop:
+        from scorer.run.gc import collect
+        from scorer.run.tools import Tools
+
+        flags = {**_places(predictions, state, partition), "older_than": older_than, "keep_versions": keep_versions}
+        flags["single_writer"] = single_writer
+        wanted = load(Housekeeping, file=job, flags=flags, besides=Job)
+        for collected in collect(wanted, Tools(_plain_store(), stop=stop), dry_run):
+            for uri in collected.uris:
+                typer.echo(uri)
+            typer.echo(collected.sentence("would be removed" if dry_run else "removed"), err=True)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -191,10 +262,29 @@ def _store(job: Job | TrainJob) -> Any:
     return ObjectStore(job.speed.fetch_concurrency)
 
 
-def _tools(job: Job) -> Any:
+def _plain_store() -> Any:
+    from scorer.objectstore import ObjectStore
+
+    return ObjectStore()
+
+
+def _tools(job: Job, stop: "Stop") -> Any:
     from scorer.run.tools import Tools
 
-    return Tools(_store(job))
+    stop.grace_seconds = job.grace_seconds
+    return Tools(_store(job), stop=stop)
+
+
+def _places(predictions: str | None, state: str | None, partition: str | None) -> dict[str, Any]:
+    return {"predictions": predictions, "state": state, "partition": partition}
+
+
+def _print_table(lines: list[dict[str, str]]) -> None:
+    """Columns as wide as their widest cell."""
+    names = list(lines[0]) if lines else []
+    widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in names}
+    for cells in ({name: name for name in names}, *lines):
+        typer.echo("  ".join(cells[name].ljust(widths[name]) for name in names).rstrip())
 
 
 def _print_estimates(job: Job, partitions: list[str | None]) -> None:
@@ -212,12 +302,14 @@ def _print_estimates(job: Job, partitions: list[str | None]) -> None:
 
 
 @contextmanager
-def _exit_code() -> Iterator[None]:
+def _exit_code() -> Iterator["Stop"]:
     """Errors as one message on standard error and their exit code; SIGTERM and SIGINT as a clean stop."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    from scorer.run.stop import Stop
+
+    stop = Stop()
+    stop.install()
     try:
-        yield
+        yield stop
     except ScorerError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
@@ -231,10 +323,3 @@ def _exit_code() -> Iterator[None]:
             f"A bug in scorer ({type(error).__name__}). Nothing was published. Please report the lines above.", err=True
         )
         raise typer.Exit(ScorerError.exit_code) from None
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise Interrupted(
-        f"Stopped by {signal.Signals(number).name}. Nothing was published; finished units are kept."
-        " Start the same command again to go on."
-    )

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from scorer.errors import SettingsError
 
@@ -101,6 +103,13 @@ class Job(Settings):
     force: bool = False
     """Score again although this very work is published already."""
 
+    single_writer: bool = False
+    """Your word that one run at a time publishes here. A store without conditional writes is refused otherwise."""
+
+    grace_seconds: float = Field(30.0, ge=0.0)
+    """After SIGTERM, how long to go on until the work unit in hand is finished. Then it is dropped. Exit 75 either way.
+    Keep it below what your scheduler waits before SIGKILL (Kubernetes: terminationGracePeriodSeconds)."""
+
     rows_per_unit: int = Field(4096, gt=0)
     """Rows per work unit: what is redone at most after a crash, and what one worker takes at a time."""
 
@@ -138,9 +147,46 @@ class Job(Settings):
 
 
 CHANGES_NO_SCORE = frozenset(
-    {"listings", "partition", "bundle", "predictions", "quarantine", "state", "require_partition", "force", "speed"}
+    {
+        *("listings", "partition", "bundle", "predictions", "quarantine", "state"),
+        *("require_partition", "force", "single_writer", "grace_seconds", "speed"),
+    }
 )
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
+
+
+class Housekeeping(Settings):
+    """What `scorer versions`, `rollback` and `gc` need to know: where the state of a job lives."""
+
+    predictions: str
+    """Folder or S3 prefix that the predictions are published under, as in the job."""
+
+    state: str | None = None
+    """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
+
+    partition: str | None = None
+    """Partition key, for instance ds=2026-11-24. `gc` without it takes every partition."""
+
+    single_writer: bool = False
+    """Your word that nobody else publishes here meanwhile: for stores without conditional writes."""
+
+    keep_versions: int = Field(3, ge=0)
+    """Superseded versions of a partition that `gc` leaves whatever their age, for `rollback`."""
+
+    older_than: timedelta = Field(timedelta(days=7), ge=timedelta(0), le=timedelta(days=36_500))
+    """What was written to or current until more recently is left alone by `gc`: 7d, 12h, 30m. Longer than any run."""
+
+    @field_validator("older_than", mode="before")
+    @classmethod
+    def _spelled_short(cls, value: Any) -> Any:
+        found = re.fullmatch(r"(\d{1,5})([smhdw])", value.strip()) if isinstance(value, str) else None
+        units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+        return timedelta(**{units[found[2]]: int(found[1])}) if found else value
+
+    @property
+    def state_uri(self) -> str:
+        """Where the runs' state lives."""
+        return self.state or self.predictions.rstrip("/") + ".scorer"
 
 
 class TrainJob(Settings):
@@ -249,6 +295,7 @@ def load(
     file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, Any] | None = None,
+    besides: type[Settings] | None = None,
 ) -> Model:
     """Settings of the given kind from a YAML file, the environment and flags, the later the stronger.
 
@@ -257,6 +304,7 @@ def load(
         file: YAML; nested as the class is.
         environ: `SCORER_LISTINGS=...`, nested by two underscores: `SCORER_SPEED__BATCH_IMAGES=128`.
         flags: by dotted name, `{"speed.batch_images": "128"}`; None values are skipped.
+        besides: settings of this class are passed over, so that one file or environment serves two commands.
 
     Raises:
         SettingsError: naming each setting that is unknown or malformed, and where it came from.
@@ -269,6 +317,9 @@ def load(
     for name, value in (flags or {}).items():
         if value is not None:
             _put(merged, name.split("."), _parsed(value) if isinstance(value, str) else value)
+    if besides is not None:
+        passed_over = besides.model_fields.keys() - kind.model_fields.keys()
+        merged = {name: value for name, value in merged.items() if name not in passed_over}
     try:
         return kind.model_validate(merged)
     except ValidationError as error:

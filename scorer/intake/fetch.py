@@ -122,7 +122,7 @@ class Fetcher:
             raise
         except StoreUnreachable as error:
             self._count_failure(uri, error)
-            raise ImageFault("image_unreachable", str(error)) from None
+            raise ImageFault("image_unreachable", str(error), transient=True) from None
         self._failed_in_a_row = 0
         return data
 

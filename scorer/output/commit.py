@@ -1,60 +1,94 @@
 """Which run is published. The versions' record is replaced by one conditional PUT; that moment is the publish.
 
-`STATE/<partition>/published.json` lists every published version and names the current one. Readers of the record always
-see one whole version. Readers that list PREDICTIONS/<partition>/ see copies, which are made right after the publish and
-again by every later start until they carry the current run.
+`STATE/<partition>/published.json` lists every version that was ever current and ends with the one that is. Readers of
+the record always see one whole version. Readers that list PREDICTIONS/<partition>/ see copies; see exposure.py. The
+protocol, and what each kind of reader sees at every moment, is one page: docs/decisions/publish.md.
 """
 
-import re
+import random
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-import pyarrow.parquet as pq
-
-from scorer.errors import NotFound, PreconditionFailed, PublishedByAnother
-from scorer.intake.partitions import reading
-from scorer.objectstore import ObjectStore, file_name, join
+from scorer.errors import NotFound, PreconditionFailed, PublishedByAnother, StagingGone, StoreUnreachable
+from scorer.objectstore import ObjectStore, join
+from scorer.output.exposure import Exposure, Shown
 from scorer.output.manifest import OutputFile, RunManifest
 from scorer.settings import Settings
 
-RUN_ID = b"scorer.run_id"
-PART = re.compile(r"^part-\d{5,}\.parquet$")
+TRIES = 10
+"""Times that the record is written anew when housekeeping, or a store's 409, came between."""
 
 
 class Version(Settings):
-    """One published version of a partition."""
+    """One entry of the record: a version became current."""
 
     run_id: str
     plan_digest: str
+    start: str
+    """Which start of the run staged the files; the name of their folder, and in every file's metadata."""
     publisher: str
-    """A random token of the process that published: tells a lost answer of our own PUT from another's publish."""
+    """A random token of this entry: tells a lost answer of our own PUT from another's publish."""
     bundle_digest: str
     published_at: datetime
     manifest: str
     """URI of the run manifest."""
     predictions: tuple[OutputFile, ...]
     quarantine: tuple[OutputFile, ...]
+    instead_of: str | None = None
+    """A rollback: the run that was current until then. None where a run published."""
+    removed_at: datetime | None = None
+    """When its Parquet files were removed by `scorer gc`. The manifest stays."""
+
+
+class Condemned(Settings):
+    """Staged files of a start that published nothing, about to be removed: that start can publish no more."""
+
+    start: str
+    at: datetime
 
 
 class Published(Settings):
-    """The record of a partition's versions, oldest first; the last one is current."""
+    """The record of a partition's versions, oldest first; the last one is current. It only grows."""
 
     format: Literal[1] = 1
     partition: str
     versions: tuple[Version, ...] = ()
+    condemned: tuple[Condemned, ...] = ()
 
     @property
     def current(self) -> Version | None:
         """The version that readers see."""
         return self.versions[-1] if self.versions else None
 
+    def standing(self) -> tuple[Version, ...]:
+        """The versions that no rollback took away, oldest first, each once; the last one is current."""
+        stack: list[Version] = []
+        for version in self.versions:
+            if version.instead_of is None:
+                stack.append(version)
+                continue
+            below = [position for position, known in enumerate(stack) if known.start == version.start]
+            stack = [*(stack[: below[-1]] if below else stack), version]
+        return tuple(stack)
+
+    def taken_away(self) -> frozenset[str]:
+        """Plans whose outcome was published and then rolled back; nothing was published since."""
+        runs = set()
+        for version in reversed(self.versions):
+            if version.instead_of is None:
+                break
+            runs.add(version.instead_of)
+        digests = {version.plan_digest for version in self.versions if version.run_id in runs}
+        return frozenset(digests - {self.current.plan_digest} if self.current else digests)
+
 
 @dataclass(frozen=True)
 class Seen:
-    """The record as it was at some moment; a publish insists that it still is.
+    """The record as it was at some moment; a publish insists that the current version still is.
 
     Attributes:
         record: the versions; empty before the first publish.
@@ -69,6 +103,10 @@ class Seen:
         current = self.record.current
         return current if current is not None and current.plan_digest.startswith(plan_digest) else None
 
+    def was_taken_away(self, plan_digest: str) -> bool:
+        """Whether a rollback took the outcome of this very work away."""
+        return any(digest.startswith(plan_digest) for digest in self.record.taken_away())
+
 
 class Ledger:
     """The record of one partition, and the copies that listing readers see."""
@@ -76,6 +114,8 @@ class Ledger:
     def __init__(self, partition_state: str, partition: str, store: ObjectStore) -> None:
         self.uri = join(partition_state, "published.json")
         self._partition, self._store = partition, store
+        root = partition_state.removesuffix(f"/{partition}") if partition else partition_state
+        self._exposure = Exposure(join(root, "symlinks"), partition, store)
 
     def read(self) -> Seen:
         """The record as it is now."""
@@ -86,14 +126,17 @@ class Ledger:
         return Seen(Published.model_validate_json(blob.data), blob.etag)
 
     def publish(self, manifest: RunManifest, manifest_uri: str, seen: Seen) -> Version:
-        """Make this run the current one, if nothing was published since `seen` was read.
+        """Make this run the current one, if no other became current since `seen` was read.
 
         Raises:
             PublishedByAnother: another run was faster. Nothing changed.
+            StagingGone: `scorer gc` has removed what this start staged. Nothing changed.
+            StoreUnreachable: the record could not be written.
         """
         version = Version(
             run_id=manifest.run_id,
             plan_digest=manifest.plan_digest,
+            start=manifest.start,
             publisher=secrets.token_hex(8),
             bundle_digest=manifest.bundle.digest,
             published_at=datetime.now(UTC),
@@ -101,57 +144,126 @@ class Ledger:
             predictions=manifest.predictions,
             quarantine=manifest.quarantine,
         )
-        after = seen.record.model_copy(update={"versions": (*seen.record.versions, version)})
-        data = after.model_dump_json(indent=1).encode()
-        try:
-            self._store.put(self.uri, data, if_none_match=seen.etag is None, if_match=seen.etag)
-        except PreconditionFailed:
-            self._insist_on_ours(version)
-        return version
+        return self._append(version, seen)
+
+    def restore(self, version: Version, seen: Seen) -> Version:
+        """Make an earlier version current again, by a new entry; the entries before it stay. Raises as `publish`."""
+        current = seen.record.current
+        entry = version.model_copy(
+            update={
+                "publisher": secrets.token_hex(8),
+                "published_at": datetime.now(UTC),
+                "instead_of": current.run_id if current else None,
+            }
+        )
+        return self._append(entry, seen)
+
+    def condemn(self, choose: Callable[[Published], tuple[frozenset[str], frozenset[str]]]) -> frozenset[str]:
+        """Write down what is about to be removed, before it is: from then on nobody can publish it.
+
+        Args:
+            choose: from the record, the starts of superseded versions and those of unpublished starts to remove.
+
+        Returns:
+            All of these starts, as chosen from the record that was replaced.
+        """
+        for _ in self._tries():
+            seen = self.read()
+            superseded, unpublished = choose(seen.record)
+            assert not {version.start for version in seen.record.versions[-1:]} & (superseded | unpublished)
+            if not superseded | unpublished:
+                return frozenset()
+            if self._write(_without(seen.record, superseded, unpublished), seen.etag):
+                return superseded | unpublished
+        raise self._contended()
 
     def expose(self) -> None:
-        """Bring the copies that listing readers see to the current version; looks again until they are."""
-        while True:
-            current = self.read().record.current
-            if current is None:
-                return
-            for files in (current.predictions, current.quarantine):
-                self._expose(files, current.run_id)
-            after = self.read().record.current
-            if after is not None and after.run_id == current.run_id:
-                return
+        """Bring what listing readers see to the current version; looks again until nothing is left to do."""
+        self._exposure.bring_to(self._shown)
 
-    def _insist_on_ours(self, version: Version) -> None:
-        """A retried PUT whose first answer was lost fails its own condition; the token tells."""
+    def _shown(self) -> Shown | None:
         current = self.read().record.current
-        if current is None or current.publisher != version.publisher:
-            who = f"run {current.run_id}" if current else "another run"
-            raise PublishedByAnother(
-                f"{self._partition or 'The partition'}: {who} published while this run worked. This run changed nothing"
-                " that readers see. Start it again with --force if its scores should replace the published ones."
+        if current is None:
+            return None
+        return Shown(current.publisher, current.start, current.predictions, current.quarantine)
+
+    def _append(self, version: Version, seen: Seen) -> Version:
+        """Rebased on a record that housekeeping changed; refused when another version became current."""
+        before = _token(seen.record)
+        for _ in self._tries():
+            self._insist_on_files(version, seen.record)
+            after = seen.record.model_copy(update={"versions": (*seen.record.versions, version)})
+            if self._write(after, seen.etag, version):
+                return version
+            seen = self.read()
+            if _holds(seen.record, version):  # a retried PUT whose first answer was lost fails its own condition
+                return version
+            if _token(seen.record) != before:
+                raise self._faster(seen.record)
+        raise self._contended()
+
+    def _write(self, record: Published, etag: str | None, version: Version | None = None) -> bool:
+        """One conditional PUT; False if the record is not the one that was read."""
+        data = record.model_dump_json(indent=1).encode()
+        try:
+            self._store.put(self.uri, data, if_none_match=etag is None, if_match=etag)
+        except (PreconditionFailed, NotFound):
+            return False
+        except StoreUnreachable:
+            if version is None or not _holds(self.read().record, version):
+                raise
+        return True
+
+    def _insist_on_files(self, version: Version, record: Published) -> None:
+        gone = {condemned.start for condemned in record.condemned}
+        gone |= {known.start for known in record.versions if known.removed_at is not None}
+        if version.start in gone:
+            raise StagingGone(
+                f"{self._partition or 'The partition'}: the files of run {version.run_id} were removed by `scorer gc`"
+                " before they were published. Nothing that readers see was changed. Start again."
             )
 
-    def _expose(self, files: Sequence[OutputFile], run_id: str) -> None:
-        for file in files:
-            if _run_of(file.listed, self._store) != run_id:
-                self._store.copy(file.uri, file.listed)
-        folder = files[0].listed.rpartition("/")[0]
-        wanted = {file_name(file.listed) for file in files}
-        surplus = [info.uri for info in self._store.list_all(folder) if _is_surplus(folder, info.uri, wanted)]
-        self._store.delete(surplus)
+    def _faster(self, record: Published) -> PublishedByAnother:
+        who = f"run {record.current.run_id}" if record.current else "another run"
+        what = "brought back by a rollback" if record.current and record.current.instead_of else "published"
+        return PublishedByAnother(
+            f"{self._partition or 'The partition'}: {who} was {what} while this run worked. This run changed nothing"
+            " that readers see. Start it again if its outcome should replace the published one; with --force where both"
+            " did the same work."
+        )
+
+    def _contended(self) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"{self.uri} was refused {TRIES} times although nobody else published. Nothing was changed. Start again."
+        )
+
+    def _tries(self) -> Iterator[int]:
+        """Try after try, with growing random pauses between them."""
+        for number in range(TRIES):
+            if number:
+                time.sleep(random.uniform(0, 0.02 * 2**number))
+            yield number
 
 
-def _is_surplus(folder: str, uri: str, wanted: set[str]) -> bool:
-    """Parts of an earlier version with more files; nothing that we did not write."""
-    name = file_name(uri)
-    return uri == join(folder, name) and PART.match(name) is not None and name not in wanted
+def _holds(record: Published, version: Version) -> bool:
+    return any(known.publisher == version.publisher for known in record.versions)
 
 
-def _run_of(uri: str, store: ObjectStore) -> str | None:
-    """The run that wrote a listed file, or None if there is none that we can read."""
-    try:
-        with reading(uri), store.open(uri) as handle:
-            found = (pq.read_schema(handle).metadata or {}).get(RUN_ID)
-    except NotFound:
-        return None
-    return found.decode() if found else None
+def _token(record: Published) -> str | None:
+    return record.current.publisher if record.current else None
+
+
+CONDEMNED_DAYS = 90
+"""How long the record remembers that a start's files were removed: longer than any process sleeps."""
+
+
+def _without(record: Published, superseded: frozenset[str], unpublished: frozenset[str]) -> Published:
+    now = datetime.now(UTC)
+    versions = tuple(
+        version.model_copy(update={"removed_at": version.removed_at or now}) if version.start in superseded else version
+        for version in record.versions
+    )
+    remembered = [old for old in record.condemned if (now - old.at).days < CONDEMNED_DAYS]
+    known = {old.start for old in remembered}
+    fresh = [Condemned(start=start, at=now) for start in sorted(unpublished - known)]
+    return record.model_copy(update={"versions": versions, "condemned": (*remembered, *fresh)})

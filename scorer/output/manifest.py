@@ -48,6 +48,8 @@ class RunManifest(Settings):
     format: Literal[1] = 1
     outcome: Literal["published"] = "published"
     run_id: str
+    start: str
+    """Which start of the run staged the published files."""
     partition: str
     listings: str
     plan_digest: str

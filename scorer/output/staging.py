@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.errors import AuditError, InputError
+from scorer.errors import AuditError, InputError, NotFound, StagingGone
 from scorer.intake.partitions import Unit, reading
 from scorer.objectstore import ObjectStore, file_name, join
 from scorer.output.tally import Tally
@@ -17,20 +17,28 @@ TALLY = b"scorer.tally"
 
 @dataclass(frozen=True)
 class UnitResult:
-    """A scored unit: its rows as they will be published, its refused rows, and the count of both."""
+    """A scored unit: its rows as they will be published, its refused rows, and the count of both.
+
+    Attributes:
+        transient_faults: images that the store may deliver on another try.
+    """
 
     unit: Unit
     predictions: pa.Table
     quarantine: pa.Table
     tally: Tally
+    transient_faults: int = 0
 
 
 class Staging:
-    """Unit files below one plan. A unit is finished when its predictions are there; they are written last."""
+    """Unit files below one plan. A unit is finished when its predictions are there; they are written last.
 
-    def __init__(self, folder: str, store: ObjectStore) -> None:
+    The names carry the run: units that outlive their plan (`scorer gc` removes it) never enter another run.
+    """
+
+    def __init__(self, folder: str, run_id: str, store: ObjectStore) -> None:
         """`folder` belongs to one plan alone."""
-        self._folder, self._store = folder, store
+        self._folder, self._run_id, self._store = folder, run_id, store
 
     def save(self, result: UnitResult) -> None:
         """Both files of a unit. Written twice by two workers they are equal but for the time."""
@@ -42,21 +50,27 @@ class Staging:
     def finished(self) -> frozenset[str]:
         """Ids of the units that need no more work."""
         names = (file_name(info.uri) for info in self._store.list_all(self._folder))
-        return frozenset(name.split(".")[0] for name in names if name.endswith(".predictions.parquet"))
+        end = f".{self._run_id}.predictions.parquet"
+        return frozenset(name.removesuffix(end) for name in names if name.endswith(end))
 
     def predictions(self, units: Iterable[Unit]) -> Iterator[tuple[pa.Table, Tally]]:
-        """Predictions and tally of each unit, in the order of the units. AuditError: a staged file is damaged."""
+        """Predictions and tally of each unit, in the order of the units.
+
+        Raises:
+            AuditError: a staged file is damaged.
+            StagingGone: a staged file is not there any more.
+        """
         for unit in units:
             table = self._read(self._uri(unit.id, "predictions"))
             yield table, Tally.model_validate_json((table.schema.metadata or {})[TALLY])
 
     def quarantine(self, units: Iterable[Unit]) -> Iterator[pa.Table]:
-        """The refused rows of units that have some. AuditError: a staged file is damaged."""
+        """The refused rows of units that have some. Raises as `predictions`."""
         for unit in units:
             yield self._read(self._uri(unit.id, "quarantine"))
 
     def _uri(self, unit_id: str, what: str) -> str:
-        return join(self._folder, f"{unit_id}.{what}.parquet")
+        return join(self._folder, f"{unit_id}.{self._run_id}.{what}.parquet")
 
     def _read(self, uri: str) -> pa.Table:
         try:
@@ -64,6 +78,11 @@ class Staging:
                 return pq.read_table(io.BytesIO(self._store.get(uri).data), page_checksum_verification=True)
         except InputError as error:
             raise AuditError(f"The staged unit is damaged: {error} Delete it and start the run again.") from None
+        except NotFound:
+            raise StagingGone(
+                f"The staged unit {uri} was removed while the run worked, perhaps by `scorer gc` with too short an age."
+                " Nothing was published. Start again: what is missing is scored anew."
+            ) from None
 
 
 def _bytes(table: pa.Table, metadata: Mapping[bytes, bytes] | None = None) -> bytes:

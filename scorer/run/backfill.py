@@ -1,11 +1,11 @@
 """Partition after partition by the same code as a nightly run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from scorer.errors import NothingToDo, ScorerError, SettingsError
+from scorer.errors import Interrupted, NothingToDo, ScorerError, SettingsError
 from scorer.intake.partitions import find_keys
-from scorer.objectstore import join
+from scorer.objectstore import join, trusted
 from scorer.output.commit import Ledger
 from scorer.output.manifest import RunManifest
 from scorer.run.score_partition import score_partition
@@ -47,14 +47,27 @@ def missing(job: Job, first: str, last: str, tools: Tools) -> tuple[list[str], l
     return [partition for partition in within if partition not in published], published
 
 
+def repair(job: Job, published: Sequence[str], tools: Tools) -> None:
+    """Bring the copies up to date that runs left behind which died right after their publish."""
+    tools = replace(tools, store=trusted(tools.store, job.state_uri, job.single_writer))
+    for partition in published:
+        _ledger(job, partition, tools).expose()
+
+
 def backfill(job: Job, partitions: Sequence[str], tools: Tools) -> list[Outcome]:
-    """Score each partition; one that fails leaves the others to their turn."""
+    """Score each partition; one that fails leaves the others to their turn. A signal ends them all."""
     outcomes = []
     for partition in partitions:
         one = job.model_copy(update={"partition": partition})
-        fresh = Tools(tools.store, tools.reporter)
+        fresh = Tools(tools.store, tools.reporter, stop=tools.stop)
         try:
             outcomes.append(Outcome(partition, score_partition(one, fresh), None))
+            if tools.stop.asked:
+                raise Interrupted(
+                    f"Stopped by {tools.stop.asked} after {partition}, which is done. Start the same command again."
+                )
+        except Interrupted:
+            raise
         except ScorerError as error:
             tools.reporter.event("failed", f"{partition}: {error}", partition=partition, exit_code=error.exit_code)
             outcomes.append(Outcome(partition, None, error))
@@ -71,4 +84,8 @@ def _values(partition: str) -> dict[str, str]:
 
 
 def _is_published(job: Job, partition: str, tools: Tools) -> bool:
-    return Ledger(join(job.state_uri, partition), partition, tools.store).read().record.current is not None
+    return _ledger(job, partition, tools).read().record.current is not None
+
+
+def _ledger(job: Job, partition: str, tools: Tools) -> Ledger:
+    return Ledger(join(job.state_uri, partition) if partition else job.state_uri, partition, tools.store)

@@ -1,18 +1,22 @@
 """What is to be scored, frozen before the first image is fetched."""
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
-from scorer.errors import PreconditionFailed
+from scorer.errors import NotFound, PreconditionFailed, StoreUnreachable
 from scorer.intake.ids import Ids
 from scorer.intake.partitions import Partition, Unit, cut
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Seen
 from scorer.run.check import Checked
 from scorer.settings import Job, Settings
+
+TRIES = 5
+"""To write a plan, or to read the one that is there."""
 
 
 class Plan(Settings):
@@ -41,7 +45,7 @@ class Plan(Settings):
         return Ids(self.rows, frozenset(self.repeated_ids), self.ids_checksum)
 
     def folder(self, partition_state: str) -> str:
-        """Where plan, staged units and parts of this plan lie."""
+        """Where the plan lies, and all that is staged for it."""
         return join(partition_state, self.digest)
 
 
@@ -53,12 +57,12 @@ def partition_state(job: Job, partition: Partition) -> str:
 def plan_digest(checked: Checked, job: Job, seen: Seen) -> str:
     """Identity of the work: the same at every start, on every machine.
 
-    `--force` on top of a published outcome of the same work makes it another one, again the same at every start.
+    `--force` on top of something published makes it another one, the same at every start until something is published.
     """
     files = [f"{file.uri} {file.etag} {file.row_groups}" for file in checked.partition.files]
     digest = _digest([checked.partition.key, checked.bundle.digest, job.fingerprint(), repr(checked.contract), *files])
-    before = seen.published(digest)
-    return f"{digest}-{_digest([before.run_id])[:8]}" if job.force and before is not None else digest
+    before = seen.record.current
+    return f"{digest}-{_digest([before.publisher])[:8]}" if job.force and before is not None else digest
 
 
 def make_plan(digest: str, checked: Checked, ids: Ids, job: Job) -> Plan:
@@ -81,11 +85,13 @@ def make_plan(digest: str, checked: Checked, ids: Ids, job: Job) -> Plan:
 def freeze(plan: Plan, partition_state: str, store: ObjectStore) -> Plan:
     """Write the plan unless there is one already; the one that is there counts."""
     uri = join(plan.folder(partition_state), "plan.json")
-    try:
-        store.put(uri, plan.model_dump_json().encode(), if_none_match=True)
-    except PreconditionFailed:
-        return Plan.model_validate_json(store.get(uri).data)
-    return plan
+    for _ in range(TRIES):
+        with contextlib.suppress(PreconditionFailed):
+            store.put(uri, plan.model_dump_json().encode(), if_none_match=True)
+            return plan
+        with contextlib.suppress(NotFound):  # removed between the two requests: an old one, by `scorer gc`
+            return Plan.model_validate_json(store.get(uri).data)
+    raise StoreUnreachable(f"{uri} comes and goes. Nothing was scored. Start again.")
 
 
 def _digest(parts: Iterable[str]) -> str:

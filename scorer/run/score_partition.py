@@ -1,25 +1,25 @@
 """One partition, from listings to published predictions. Start reading here."""
 
-import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from scorer.contracts import built_in
-from scorer.errors import InputChanged
+from scorer.errors import InputChanged, Interrupted
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Unit, is_unchanged
-from scorer.objectstore import join
+from scorer.objectstore import join, trusted
 from scorer.output import predictions, tally
 from scorer.output.audit import audit
-from scorer.output.commit import Ledger, Version
+from scorer.output.commit import Ledger, Seen
 from scorer.output.manifest import BundleRef, RunManifest, Staged, versions
 from scorer.output.sinks import parquet
-from scorer.output.staging import Staging
 from scorer.output.tally import Tally
-from scorer.run.check import Checked, check
-from scorer.run.plan import Plan, freeze, make_plan, partition_state, plan_digest
+from scorer.run.check import check
+from scorer.run.plan import freeze, make_plan, partition_state, plan_digest
+from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.settings import Job
 from scorer.telemetry import hushed
@@ -40,68 +40,87 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
         SettingsError, InputError, ContractError, BundleError, AuditError, PublishedByAnother, Transient: nothing was
             published; what readers see is unchanged.
     """
-    tools, started = tools or Tools(), datetime.now(UTC)
+    tools, began = tools or Tools(), datetime.now(UTC)
     checked = check(job, tools.store)
+    tools = replace(tools, store=trusted(tools.store, job.state_uri, job.single_writer))
     state = partition_state(job, checked.partition)
 
     ledger = Ledger(state, checked.partition.key, tools.store)
     ledger.expose()  # an earlier run may have died between its publish and its copies
     seen = ledger.read()
     digest = plan_digest(checked, job, seen)
-    if before := seen.published(digest):
-        return _published_already(before, tools)
+    if seen.published(digest) or seen.was_taken_away(digest):
+        return _published_already(seen, digest, tools)
 
     ids = read_ids(checked.partition, tools.store)
     plan = freeze(make_plan(digest, checked, ids, job), state, tools.store)
-    staging = Staging(join(plan.folder(state), "units"), tools.store)
-    finished = staging.finished()
-    _score([unit for unit in plan.units if unit.id not in finished], plan, staging, checked, job, tools)
+    start = Start(job, tools, checked, plan, began)
+    finished = start.staging.finished()
+    _score([unit for unit in plan.units if unit.id not in finished], start)
 
-    staged, counts = _stage(plan, staging, checked, job, tools)
+    staged, counts = _stage(start)
     with tools.stages("audit", plan.rows):
         audit(staged, counts, ids, tools.store)
     if not is_unchanged(checked.partition, tools.store):
         raise InputChanged(f"The files of {checked.partition} changed meanwhile. Nothing was published. Start again.")
 
-    manifest = _manifest(plan, staged, counts, checked, job, tools, started, len(finished))
+    manifest = _manifest(start, staged, counts, len(finished))
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
-    ledger.publish(manifest, manifest_uri, seen)
-    ledger.expose()
+    with tools.stop.finishing(f"{ledger.uri} says whether it was published; readers see one whole version either way."):
+        ledger.publish(manifest, manifest_uri, seen)
+        ledger.expose()
     tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}))
     return manifest
 
 
-def _published_already(before: Version, tools: Tools) -> RunManifest:
-    text = f"Published already, by run {before.run_id} at {before.published_at:%Y-%m-%d %H:%M} UTC. Nothing was done."
-    tools.reporter.event("published already", text, published_run=before.run_id)
-    return RunManifest.model_validate_json(tools.store.get(before.manifest).data)
+def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
+    current = seen.record.current
+    assert current is not None
+    when = f"{current.published_at:%Y-%m-%d %H:%M} UTC"
+    text = f"Published already, by run {current.run_id} at {when}. Nothing was done."
+    if seen.was_taken_away(digest):
+        text = (
+            f"The outcome of this very work was rolled back at {when}; readers see run {current.run_id}. Nothing was"
+            " done. Use --force to score again."
+        )
+    tools.reporter.event("published already", text, published_run=current.run_id)
+    return RunManifest.model_validate_json(tools.store.get(current.manifest).data)
 
 
-def _score(todo: list[Unit], plan: Plan, staging: Staging, checked: Checked, job: Job, tools: Tools) -> None:
+def _score(todo: list[Unit], start: Start) -> None:
     """Every unit of `todo` scored and staged, one by one."""
     if not todo:
         return
     with hushed():  # imports TensorFlow, some 8 s: only where there is something to compute
-        from scorer.run.engines import local
+        from scorer.run.retries import score_all
         from scorer.run.worker import worker
 
+    tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
     rows = sum(unit.rows for unit in todo)
     tools.reporter.fields["run_id"] = plan.run_id
-    text = f"Run {plan.run_id}: {checked.partition}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
+    place = str(start.checked.partition)
+    text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
-    with worker(plan, checked, job, tools) as ready:
-        progress = tools.reporter.progress(str(checked.partition), rows)
-        for result in local.run(todo, ready):
-            with tools.stages("write units"):
-                staging.save(result)
-            progress.advance(result.tally.rows_in, result.tally.images_read, result.tally.degraded)
+    with worker(plan, start.checked, start.job, tools) as ready:
+        progress = tools.reporter.progress(place, rows)
+        try:
+            with tools.stop.finishing("Nothing was published; finished units are kept, the one in hand was dropped."):
+                for result in score_all(todo, attempts, ready, tools.reporter):
+                    with tools.stages("write units"):
+                        staging.save(result)
+                    attempts.finish(result.unit.id)
+                    progress.advance(result.tally.rows_in, result.tally.images_read, result.tally.degraded)
+                    tools.stop.check()
+        except Interrupted:
+            attempts.forgive()
+            raise
         progress.finish()
 
 
-def _stage(plan: Plan, staging: Staging, checked: Checked, job: Job, tools: Tools) -> tuple[Staged, Tally]:
+def _stage(start: Start) -> tuple[Staged, Tally]:
     """The units put together in the order of the input, in a folder of this start's own."""
-    folder = join(plan.folder(partition_state(job, checked.partition)), "attempts", secrets.token_hex(8))
+    job, plan, store, staging = start.job, start.plan, start.tools.store, start.staging
     tallies: list[Tally] = []
 
     def scored() -> Iterator[pa.Table]:
@@ -111,49 +130,24 @@ def _stage(plan: Plan, staging: Staging, checked: Checked, job: Job, tools: Tool
 
     def destination(kind: str, listed: str, schema: pa.Schema) -> parquet.Destination:
         place = join(listed, plan.partition) if plan.partition else listed
-        return parquet.Destination(join(folder, kind), place, schema, _lineage(plan, checked), job.rows_per_file)
+        return parquet.Destination(join(start.staged_folder, kind), place, schema, start.lineage, job.rows_per_file)
 
-    with tools.stages("stage", plan.rows):
-        schema = predictions.schema(checked.bundle.outputs)
-        parts = parquet.stage(scored(), destination("predictions", job.predictions, schema), tools.store)
+    with start.tools.stages("stage", plan.rows):
+        schema = predictions.schema(start.checked.bundle.outputs)
+        parts = parquet.stage(scored(), destination("predictions", job.predictions, schema), store)
         refused = [unit for unit, counted in zip(plan.units, tallies, strict=True) if counted.quarantined]
         schema = built_in("quarantine").arrow_schema()
-        rest = parquet.stage(
-            staging.quarantine(refused), destination("quarantine", job.quarantine_uri, schema), tools.store
-        )
-    return Staged(folder, parts, rest), tally.add(tallies)
+        rest = parquet.stage(staging.quarantine(refused), destination("quarantine", job.quarantine_uri, schema), store)
+    return Staged(start.staged_folder, parts, rest), tally.add(tallies)
 
 
-def _lineage(plan: Plan, checked: Checked) -> dict[str, str]:
-    """What every published file says about its origin, in its Parquet metadata."""
-    return {
-        "scorer.run_id": plan.run_id,
-        "scorer.plan_digest": plan.digest,
-        "scorer.partition": plan.partition,
-        "scorer.listings": checked.partition.place,
-        "scorer.bundle_name": checked.bundle.name,
-        "scorer.bundle_version": checked.bundle.version,
-        "scorer.bundle_digest": checked.bundle.digest,
-        "scorer.contract_version": built_in("predictions").version,
-        "scorer.version": versions()["scorer"],
-    }
-
-
-def _manifest(
-    plan: Plan,
-    staged: Staged,
-    counts: Tally,
-    checked: Checked,
-    job: Job,
-    tools: Tools,
-    started: datetime,
-    units_done_earlier: int,
-) -> RunManifest:
-    bundle, now = checked.bundle, datetime.now(UTC)
+def _manifest(start: Start, staged: Staged, counts: Tally, units_done_earlier: int) -> RunManifest:
+    bundle, plan = start.checked.bundle, start.plan
     return RunManifest(
         run_id=plan.run_id,
+        start=start.token,
         partition=plan.partition,
-        listings=checked.partition.place,
+        listings=start.checked.partition.place,
         plan_digest=plan.digest,
         bundle=BundleRef(uri=bundle.uri, name=bundle.name, version=bundle.version, digest=bundle.digest),
         counts=counts,
@@ -161,11 +155,11 @@ def _manifest(
         quarantine=staged.quarantine,
         units=len(plan.units),
         units_done_earlier=units_done_earlier,
-        started_at=started,
-        finished_at=now,
-        seconds=round((now - started).total_seconds(), 3),
-        stages=tools.stages.summary(),
-        settings=job.model_dump(mode="json"),
+        started_at=start.began,
+        finished_at=datetime.now(UTC),
+        seconds=start.seconds,
+        stages=start.tools.stages.summary(),
+        settings=start.job.model_dump(mode="json"),
         versions=versions(),
     )
 

@@ -1,6 +1,6 @@
 """The one loop: a stream of work units in, a stream of results out. Every engine runs it, none has its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,8 @@ class Worker:
 
     Attributes:
         columns: the columns that are read: id, images, features, columns under contract.
+        isolated: ids of units on their last attempt: their images are decoded in processes of their own.
+        begin: is told the id of a unit before its images are asked for.
     """
 
     bundle: Bundle
@@ -37,6 +39,8 @@ class Worker:
     columns: tuple[str, ...]
     store: ObjectStore
     stages: Stages
+    isolated: frozenset[str] = frozenset()
+    begin: Callable[[str], None] = lambda unit_id: None
 
 
 def score_units(units: Iterator[Unit], worker: Worker) -> Iterator[UnitResult]:
@@ -85,6 +89,7 @@ class UnitWork:
 
 
 def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:
+    worker.begin(unit.id)
     verdicts = worker.refusals.verdicts(rows)
     keep = np.ones(rows.num_rows, bool)
     keep[list(verdicts)] = False
@@ -114,7 +119,7 @@ def _finished(work: UnitWork, worker: Worker) -> UnitResult:
         for position, fault in sorted(work.faults.items())
     ]
     tally = count(table, refused, faults, len(work.images.uris)).model_copy(update={"rows_in": work.rows.num_rows})
-    return UnitResult(unit, table, refused, tally)
+    return UnitResult(unit, table, refused, tally, sum(fault.transient for fault in work.faults.values()))
 
 
 def _scored(work: UnitWork, worker: Worker) -> ScoredRows:

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.contracts import built_in
-from scorer.errors import AuditError, PublishedByAnother
+from scorer.errors import AuditError, PublishedByAnother, StagingGone
 from scorer.intake.ids import Ids, hashes
 from scorer.intake.partitions import Unit
 from scorer.objectstore import ObjectStore, join
 from scorer.output import predictions, quarantine, tally
 from scorer.output.audit import audit
 from scorer.output.commit import Ledger
-from scorer.output.manifest import BundleRef, RunManifest, Staged
+from scorer.output.manifest import BundleRef, OutputFile, RunManifest, Staged
 from scorer.output.predictions import Origin, ScoredRows
 from scorer.output.quarantine import Refusals
 from scorer.output.sinks import parquet
@@ -64,9 +64,13 @@ def refused(ids: list[str | None], run_id: str = "run-1") -> pa.Table:
 def staged_run(root: str, run_id: str, ids: list[str], per_file: int = 10) -> tuple[Staged, RunManifest]:
     folder = join(root, "state", run_id)
 
-    def stage(kind: str, table: pa.Table) -> tuple[parquet.OutputFile, ...]:
+    def stage(kind: str, table: pa.Table) -> tuple[OutputFile, ...]:
         place = parquet.Destination(
-            join(folder, kind), join(root, kind, KEY), table.schema, {"scorer.run_id": run_id}, per_file
+            join(folder, kind),
+            join(root, kind, KEY),
+            table.schema,
+            {"scorer.run_id": run_id, "scorer.start": run_id},
+            per_file,
         )
         return parquet.stage([table], place, STORE)
 
@@ -75,7 +79,7 @@ def staged_run(root: str, run_id: str, ids: list[str], per_file: int = 10) -> tu
     counts = tally.count(found, rest, [], 0).model_copy(update={"rows_in": len(ids)})
     now = datetime.now(UTC)
     manifest = RunManifest(
-        run_id=run_id, partition=KEY, listings="l", plan_digest=f"plan-{run_id}",
+        run_id=run_id, start=run_id, partition=KEY, listings="l", plan_digest=f"plan-{run_id}",
         bundle=BundleRef(uri="b", name="homes", version="1", digest="d" * 64), counts=counts,
         predictions=staged.predictions, quarantine=staged.quarantine, units=1, units_done_earlier=0, started_at=now,
         finished_at=now, seconds=0.1, stages={}, settings={}, versions={},
@@ -115,7 +119,7 @@ def test_further_outputs_become_columns_and_fail_together() -> None:
 
 def test_a_fingerprint_depends_on_features_and_images_and_on_neither_id_nor_order_of_columns() -> None:
     def fingerprints(**columns: object) -> list[str]:
-        rows = pa.record_batch({name: pa.array(values) for name, values in columns.items()})  # type: ignore[call-overload]
+        rows = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
         one = np.ones(rows.num_rows, np.int32)
         table = predictions.table(ScoredRows(rows, {"prediction": one * 1.0}, {}, one, one), Origin("r", "n", "v", "d"))
         return list(table.column("input_fingerprint").to_pylist())
@@ -143,7 +147,7 @@ def test_refused_rows_keep_all_that_was_read_of_them() -> None:
 
 
 def test_a_unit_is_finished_when_its_predictions_are_there(root: str) -> None:
-    staging = Staging(join(root, "units"), STORE)
+    staging = Staging(join(root, "units"), "run-1", STORE)
     unit = Unit("u1", "s3://b/f.parquet", "e", 0, 4)
     table, rest = scored(["a", "b", "c"]), refused(["x", "x"])
     counts = tally.count(table, rest, [], 3).model_copy(update={"rows_in": 5})
@@ -157,9 +161,22 @@ def test_a_unit_is_finished_when_its_predictions_are_there(root: str) -> None:
 
 
 def test_a_damaged_unit_is_named(tmp_path: Path) -> None:
-    (tmp_path / "u1.predictions.parquet").write_bytes(b"PAR1 half")
-    with pytest.raises(AuditError, match=r"staged unit is damaged.*u1\.predictions\.parquet.*Delete it and start"):
-        list(Staging(str(tmp_path), STORE).predictions([Unit("u1", "f", "e", 0, 1)]))
+    (tmp_path / "u1.run-1.predictions.parquet").write_bytes(b"PAR1 half")
+    with pytest.raises(AuditError, match=r"staged unit is damaged.*u1\.run-1\.predictions.*Delete it and start"):
+        list(Staging(str(tmp_path), "run-1", STORE).predictions([Unit("u1", "f", "e", 0, 1)]))
+
+
+def test_a_unit_that_was_removed_meanwhile_asks_for_another_start(root: str) -> None:
+    with pytest.raises(StagingGone, match=r"u1\.run-1\.predictions\.parquet was removed.*Nothing was published"):
+        list(Staging(join(root, "units"), "run-1", STORE).predictions([Unit("u1", "f", "e", 0, 1)]))
+    assert StagingGone.exit_code == 75
+
+
+def test_units_of_another_run_do_not_count_as_finished(root: str) -> None:
+    table, rest = scored(["a"]), refused([])
+    unit = Unit("u1", "f", "e", 0, 1)
+    Staging(join(root, "units"), "run-1", STORE).save(UnitResult(unit, table, rest, tally.count(table, rest, [], 0)))
+    assert Staging(join(root, "units"), "run-2", STORE).finished() == frozenset()
 
 
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 50), st.integers(1, 3))

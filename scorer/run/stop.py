@@ -1,0 +1,62 @@
+"""SIGTERM and SIGINT: what is in hand is finished within the grace, then the run ends with exit 75."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from scorer.errors import Interrupted
+
+AGAIN = "Start the same command again to go on."
+
+
+class Stop:
+    """Whether somebody asked this process to stop. Signals come to the main thread, and so does what this raises."""
+
+    def __init__(self, grace_seconds: float = 30.0) -> None:
+        """`grace_seconds`: how long what is in hand may go on."""
+        self.grace_seconds = grace_seconds
+        self.asked: str | None = None
+        self._in_hand = ""
+
+    def install(self) -> None:
+        """From now on SIGTERM and SIGINT of this process come here."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+
+    @contextmanager
+    def finishing(self, dropped: str) -> Iterator[None]:
+        """A block that a first signal leaves the grace to; a second one, or the end of the grace, breaks it off.
+
+        Args:
+            dropped: what becomes of the data then, as a sentence.
+        """
+        self._in_hand = dropped
+        try:
+            yield
+        finally:
+            self._in_hand = ""
+            if self.asked:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def check(self) -> None:
+        """Raises Interrupted if somebody asked. For the moments between two pieces of work."""
+        if self.asked:
+            raise Interrupted(
+                f"Stopped by {self.asked}. Nothing was published; finished units are kept, the one in hand too. {AGAIN}"
+            )
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        again, self.asked = self.asked, signal.Signals(number).name
+        if not self._in_hand:
+            raise Interrupted(f"Stopped by {self.asked}. Nothing was published; finished units are kept. {AGAIN}")
+        if again or not self.grace_seconds:
+            raise Interrupted(f"Stopped by {self.asked}. {self._in_hand} {AGAIN}")
+        signal.setitimer(signal.ITIMER_REAL, self.grace_seconds)
+
+    def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
+        if self._in_hand:
+            raise Interrupted(
+                f"Stopped by {self.asked}; the grace of {self.grace_seconds:g} s is over. {self._in_hand} {AGAIN}"
+            )
