@@ -137,9 +137,9 @@ def _decode(data: bytes, name: str, fmt: Format, header: Header, wanted: Wanted)
         return fmt.decode(data, header, wanted)
     except ImageFault:
         raise
-    except MemoryError:
-        raise ImageFault("image_too_many_pixels", f"{name} for which memory did not suffice") from None
     except Exception as error:  # decoders raise a dozen kinds for bytes of strangers; none may cost another image
+        if isinstance(error, MemoryError) or "memory" in str(error).lower():  # OpenCV and libheif have errors of theirs
+            raise ImageFault("image_too_many_pixels", f"{name} for which memory did not suffice") from None
         raise ImageFault("image_corrupt", f"{name}: {type(error).__name__}: {error}") from None
 
 

@@ -148,3 +148,20 @@ def test_a_consumer_that_stops_early_ends_the_chain(tmp_path: Path) -> None:
         next(batches)
         batches.close()
         assert len(list(pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 12)))) == 3
+
+
+def test_asked_to_isolate_the_chain_loses_the_image_that_kills_its_decoder_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "traps")  # the processes know a format that kills its decoder
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(GOOD[number] if number != 2 else b"TRAP:crash")
+    places = ImagePlaces.of(str(tmp_path), ImageSources())
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), isolate=True)
+        (batch,) = chain.run(requests([f"{number}.jpg" for number in range(5)]))
+        assert {position: str(fault) for position, fault in batch.faults.items()} == {
+            2: "image_corrupt: its decoder crashed (SIGSEGV)"
+        }
+        for position in (0, 1, 3, 4):
+            assert np.array_equal(batch.pixels[position], decode_image(GOOD[position], SPEC, ImageLimits()))

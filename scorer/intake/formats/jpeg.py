@@ -146,6 +146,8 @@ def _by_simplejpeg(data: bytes, colours: str, buffer: Pixels, *, strict: bool) -
 
 
 def _second_try(data: bytes, header: Header, wanted: Wanted, complaint: str) -> Raster:
+    if "nsufficient memory" in complaint:
+        raise MemoryError(complaint)
     ends = data.find(_END, max(data.rfind(_SCAN), 0)) >= 0
     if not ends or "remature end" in complaint:
         if wanted.truncated:
