@@ -6,11 +6,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
+
+Item = TypeVar("Item")
 
 EVERY_SECONDS = 10.0
 """Between two progress lines where no terminal listens."""
@@ -52,6 +54,7 @@ class Stages:
 
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}
+        self._levels: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -67,6 +70,30 @@ class Stages:
                 stage.wall_s += wall
                 stage.cpu_s += cpu
                 stage.items += items
+
+    def waiting(self, name: str, source: Iterable[Item]) -> Iterator[Item]:
+        """The items of `source`; the time until each comes counts as `name`."""
+        items = iter(source)
+        while True:
+            try:
+                with self(name):
+                    item = next(items)
+            except StopIteration:
+                return
+            yield item
+
+    def gauge(self, name: str, value: float) -> None:
+        """Note a level, for instance how long a queue is; `levels` gives its mean and maximum."""
+        with self._lock:
+            self._levels.setdefault(name, []).append(value)
+
+    def levels(self) -> dict[str, dict[str, float]]:
+        """Name -> mean and max of what was noted."""
+        with self._lock:
+            return {
+                name: {"mean": round(sum(values) / len(values), 2), "max": max(values)}
+                for name, values in self._levels.items()
+            }
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Stage -> wall_s, cpu_s, items; seconds to the millisecond."""

@@ -5,9 +5,10 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import tensorflow as tf
 from scorer.errors import ImageFault
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
+from scorer.intake.memory import keep_freed_memory
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.settings import ImageLimits, Speed
 from scorer.telemetry import Stages
@@ -54,13 +56,14 @@ class ImageBatch:
     Attributes:
         request: what was asked for.
         pixels: uint8 [batch_images, size, size, 3]; rows from len(request.uris) on, and those of faults, are zero.
-            Valid until the next batch is taken.
         faults: position within the request -> why this image cannot be used.
+        release: to be called when the pixels are not needed any more: their memory takes a later batch.
     """
 
     request: Request
     pixels: Pixels
     faults: dict[int, ImageFault]
+    release: Callable[[], None]
 
 
 @dataclass
@@ -69,7 +72,7 @@ class _Flight:
 
     request: Request
     loads: "list[_Load]"
-    pixels: Pixels | None = None
+    pixels: Pixels = field(init=False)
     faults: dict[int, ImageFault] = field(default_factory=dict)
 
 
@@ -112,12 +115,13 @@ class ImagePipeline:
             .with_options(_options())
         )
         try:
-            for ticket, pixels in dataset:
+            for ticket, pixels in self._stages.waiting("wait for batches", dataset):
                 flight = self._flights.pop(int(ticket))
                 self._raise_failure()  # before a batch that a failed decode left incomplete
-                yield ImageBatch(flight.request, pixels.numpy(), flight.faults)
-                if flight.pixels is not None:
-                    self._buffers.put(flight.pixels)
+                self._stages.gauge("batches under way", len(self._flights))
+                yield ImageBatch(
+                    flight.request, pixels.numpy(), flight.faults, partial(self._buffers.put, flight.pixels)
+                )
         finally:
             self._stopped.set()
             self._isolated.close()
@@ -130,6 +134,7 @@ class ImagePipeline:
     def _fetched(self, requests: Iterator[Request]) -> Iterator[int]:
         """Tickets of requests whose remote images have arrived; a few further requests are under way behind them."""
         ahead: deque[int] = deque()
+        keep_freed_memory()
         try:
             for ticket, request in zip(itertools.count(), requests, strict=False):
                 if self._stopped.is_set():
@@ -146,7 +151,7 @@ class ImagePipeline:
     def _load(self, uri: str) -> _Load:
         try:
             place = self._places.resolve(uri)
-            return self._fetcher.start(place, self._decode_alone) or place
+            return self._fetcher.start(place, self._decode_alone, self._stages) or place
         except ImageFault as fault:
             return fault
 

@@ -22,6 +22,7 @@ from scorer.errors import (
 )
 from scorer.objectstore import ObjectStore, canonical, join, parse
 from scorer.settings import ImageLimits, ImageSources
+from scorer.telemetry import Stages
 
 UNREACHABLE_IN_A_ROW = 8
 """Images in a row that the store fails to deliver, each after its own retries, before the store counts as down."""
@@ -126,19 +127,21 @@ class Fetcher:
         self._failed_in_a_row = 0
         return data
 
-    def start(self, uri: str, then: Callable[[bytes], Result]) -> "Future[bytes | Result] | None":
+    def start(self, uri: str, then: Callable[[bytes], Result], stages: Stages) -> "Future[bytes | Result] | None":
         """Begin to fetch a remote image; None for a local file, which whoever decodes it reads at once itself.
 
         Args:
             uri: canonical.
             then: what to make of a large image at once, so that few large bodies are held at a time.
+            stages: told how long the fetch takes.
         """
         if parse(uri).bucket is None:
             return None
-        return self._pool.submit(self._fetch, uri, then)
+        return self._pool.submit(self._fetch, uri, then, stages)
 
-    def _fetch(self, uri: str, then: Callable[[bytes], Result]) -> "bytes | Result":
-        data = self.get(uri)
+    def _fetch(self, uri: str, then: Callable[[bytes], Result], stages: Stages) -> "bytes | Result":
+        with stages("fetch"):
+            data = self.get(uri)
         return data if len(data) <= HOLD_BYTES else then(data)
 
     def _count_failure(self, uri: str, error: StoreUnreachable) -> None:

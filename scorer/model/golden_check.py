@@ -13,9 +13,12 @@ from scorer.model.bundle import Bundle
 from scorer.model.digests import sha256
 from scorer.model.document import IMAGE_PACKAGES, versions_here
 from scorer.model.golden import GoldenRow
+from scorer.settings import Precision
 
-TOLERANCE = 1e-5
-"""Times max(|score|, standard deviation of the target): what two machines' float32 arithmetic may differ by."""
+TOLERANCES: Mapping[Precision, float] = {"float32": 1e-5, "bfloat16": 0.1, "float16": 0.1}
+"""Times max(|score|, standard deviation of the target). For float32: what two machines' arithmetic may differ by. For
+16 bits: several times what they move a score by (0.05 of the deviation at most, measured on real images), so that they
+cannot hide another model, other pixels, or a graph that does not survive them."""
 
 Embed = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Heads = Callable[
@@ -39,14 +42,14 @@ class Deviation:
         )
 
 
-def check(bundle: Bundle, embed: Embed, heads: Heads) -> tuple[str, ...]:
+def check(bundle: Bundle, embed: Embed, heads: Heads, precision: Precision = "float32") -> tuple[str, ...]:
     """Score the golden rows as any listings are scored.
 
     Returns:
         Warnings: pixels that differ from those of the training without moving a score.
 
     Raises:
-        BundleError: a score differs by more than `TOLERANCE`; the message says whether the pixels do.
+        BundleError: a score differs by more than `TOLERANCES` allow; the message says whether the pixels do.
     """
     images = {sha256(image): image for row in bundle.golden for image in row.images}
     pixels = [golden.decode(image, bundle.pixels) for image in images.values()]
@@ -56,7 +59,7 @@ def check(bundle: Bundle, embed: Embed, heads: Heads) -> tuple[str, ...]:
         golden.features(bundle.golden, bundle.preprocessing), embeddings, _index(bundle.golden, list(images))
     )
     changed = _changed_pixels(bundle.golden, dict(zip(images, map(golden.pixel_digest, pixels), strict=True)))
-    deviations = list(_deviations(bundle, scores))
+    deviations = list(_deviations(bundle, scores, TOLERANCES[precision]))
     if deviations:
         raise BundleError(_refusal(bundle, deviations, len(changed), len(images)))
     return (_warning(bundle, len(changed), len(images)),) if changed else ()
@@ -75,11 +78,11 @@ def _changed_pixels(rows: Sequence[GoldenRow], now: Mapping[str, str]) -> set[st
     return {image for image, then in pairs if now[image] != then}
 
 
-def _deviations(bundle: Bundle, scores: Mapping[str, npt.NDArray[np.float64]]) -> Iterator[Deviation]:
+def _deviations(bundle: Bundle, scores: Mapping[str, npt.NDArray[np.float64]], tolerance: float) -> Iterator[Deviation]:
     for place, row in enumerate(bundle.golden):
         for output, then in row.scores.items():
             now = float(scores[output][place])
-            allowed = TOLERANCE * max(abs(then), bundle.target_sd)
+            allowed = tolerance * max(abs(then), bundle.target_sd)
             # Not the other way round: a score that became NaN is within no tolerance.
             if not abs(now - then) <= allowed:
                 yield Deviation(place, output, then, now, allowed)

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from scorer.model.content import HEAD, IMAGE_TOWER
 from scorer.model.graphs import first_line
 from scorer.model.interface import load_head, load_image_tower
 from scorer.objectstore import ObjectStore
+from scorer.settings import Precision
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -29,14 +30,45 @@ LOG = logging.getLogger(__name__)
 
 def use_float32() -> None:
     """Full float32: GPUs since Ampere would round factors to 10 bits, and cuDNN would choose kernels by the clock."""
+    _mix(None)
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    if tf.config.list_logical_devices("GPU"):
+    if _on_gpu():
         tf.config.experimental.enable_op_determinism()
 
 
-PRECISIONS: Mapping[str, Callable[[], None]] = {"float32": use_float32}
-"""What each precision sets up before the graphs are loaded. bfloat16 joins here: grappler's option
-auto_mixed_precision_onednn_bfloat16 rewrites a frozen graph as it is (0.30 CPU-ms an image, not 0.53)."""
+def use_bfloat16() -> None:
+    """Convolutions and products in bfloat16 on CPUs that have it (AVX512_BF16, AMX): 0.30 CPU-ms an image, not 0.53."""
+    if _on_gpu():
+        raise SettingsError("precision bfloat16 is for CPUs; this machine has a GPU: use float16. Nothing was scored.")
+    _mix("auto_mixed_precision_onednn_bfloat16")
+
+
+def use_float16() -> None:
+    """Convolutions and products in float16 on the tensor cores of a GPU."""
+    if not _on_gpu():
+        raise SettingsError("precision float16 is for GPUs and there is none here: use bfloat16. Nothing was scored.")
+    _mix("auto_mixed_precision")
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def _mix(option: str | None) -> None:
+    """Grappler rewrites a frozen graph as it is, casts of weights folded; the option must stand before it is loaded."""
+    known = ("auto_mixed_precision_onednn_bfloat16", "auto_mixed_precision")
+    tf.config.optimizer.set_experimental_options({name: name == option for name in known})
+
+
+PRECISIONS: Mapping[str, Callable[[], None]] = {
+    "float32": use_float32,
+    "bfloat16": use_bfloat16,
+    "float16": use_float16,
+}
+"""What each precision sets up before the graphs are loaded."""
+
+SMALLEST_TAIL = 32
+"""A tail is padded to the next power of two from here on: ten thousand small files would be mostly padding else."""
 
 
 class Predictor:
@@ -58,7 +90,7 @@ class Predictor:
         batch_rows: int,
         verify: bool = True,
         devices: Sequence[str] = (),
-        precision: Literal["float32"] = "float32",
+        precision: Precision = "float32",
     ) -> None:
         """Load the graphs and score the golden rows.
 
@@ -84,6 +116,7 @@ class Predictor:
         self.batch_images = batch_images
         self.warnings: tuple[str, ...] = ()
         self._batch_rows = batch_rows
+        self._precision = precision
         self._tower = load_image_tower(bundle)
         self._head = load_head(bundle)
         self._devices = tuple(devices) or _all_devices()
@@ -140,7 +173,7 @@ class Predictor:
 
     def _score_golden_rows(self) -> tuple[str, ...]:
         try:
-            warnings = golden_check.check(self.bundle, self.embed, self.heads)
+            warnings = golden_check.check(self.bundle, self.embed, self.heads, self._precision)
         except tf.errors.OpError as error:
             raise BundleError(
                 f"The graphs of {self.bundle.uri} fail on the golden rows: {first_line(error)}. Nothing was scored."
@@ -162,7 +195,7 @@ class Predictor:
         if len(pixels) > size:
             return np.concatenate([self._embed_part(pixels[at : at + size]) for at in range(0, len(pixels), size)])
         try:
-            return self._forward(_padded(pixels, size))[: len(pixels)]
+            return self._forward(_padded(pixels, _tail(len(pixels), size)))[: len(pixels)]
         except tf.errors.ResourceExhaustedError as error:
             self._halve(size, error)
         return self._embed_part(pixels)
@@ -227,6 +260,11 @@ def verify_bundle(uri: str, store: ObjectStore) -> str:
 def _all_devices() -> tuple[str, ...]:
     gpus = tf.config.list_logical_devices("GPU")
     return tuple(device.name for device in gpus or tf.config.list_logical_devices("CPU")[:1])
+
+
+def _tail(number: int, size: int) -> int:
+    """The fixed shape that so many images are padded to."""
+    return min(size, max(SMALLEST_TAIL, 1 << max(0, number - 1).bit_length()))
 
 
 def _padded(values: npt.NDArray[Value], size: int) -> npt.NDArray[Value]:

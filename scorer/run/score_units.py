@@ -1,6 +1,8 @@
 """The one loop: a stream of work units in, a stream of results out. Every engine runs it, none has its own."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +13,7 @@ from scorer.intake.dataset import ImageBatch, ImagePipeline, Request
 from scorer.intake.partitions import Unit
 from scorer.intake.rows import IMAGES, ImageTable, image_table, read_units
 from scorer.model.bundle import Bundle
-from scorer.model.predictor import Predictor
+from scorer.model.predictor import Floats, Predictor
 from scorer.objectstore import ObjectStore
 from scorer.output import predictions, quarantine
 from scorer.output.predictions import Mask, Origin, ScoredRows
@@ -50,9 +52,10 @@ def score_units(units: Iterator[Unit], worker: Worker) -> Iterator[UnitResult]:
         InputError, InputChanged, StoreUnreachable: the unit in hand stays unfinished; those yielded are done.
     """
     works = (_prepared(unit, rows, worker) for unit, rows in read_units(units, worker.columns, worker.store))
-    for batch in worker.images.run(_requests(works, worker.predictor.batch_images)):
+    batches = worker.images.run(_requests(works, worker.predictor.batch_images))
+    for batch, embeddings in _embedded(batches, worker):
         work: UnitWork = batch.request.owner
-        work.take(batch, worker)
+        work.take(batch, embeddings)
         if batch.request.last:
             yield _finished(work, worker)
 
@@ -76,16 +79,43 @@ class UnitWork:
     verdicts: Verdicts
     kept: pa.RecordBatch
     images: ImageTable
-    embeddings: np.ndarray
+    embeddings: Floats
     faults: dict[int, ImageFault] = field(default_factory=dict)
 
-    def take(self, batch: ImageBatch, worker: Worker) -> None:
-        """Embed one batch of the unit's images."""
-        first, number = batch.request.first, len(batch.request.uris)
+    def take(self, batch: ImageBatch, embeddings: Floats) -> None:
+        """Keep one batch of the unit's images."""
+        first = batch.request.first
         self.faults.update({first + position: fault for position, fault in batch.faults.items()})
-        if number > len(batch.faults):
-            with worker.stages("image tower", number):
-                self.embeddings[first : first + number] = worker.predictor.embed(batch.pixels[:number])
+        self.embeddings[first : first + len(embeddings)] = embeddings
+
+
+def _embedded(batches: Iterator[ImageBatch], worker: Worker) -> Iterator[tuple[ImageBatch, Floats]]:
+    """Each batch with its embeddings, float32 [images, D], in order; one under way for each replica of the model."""
+    replicas = len(worker.predictor.devices)
+    if replicas == 1:
+        for batch in batches:
+            yield batch, _embed(batch, worker)
+        return
+    with ThreadPoolExecutor(replicas, "replica") as pool:
+        under_way: deque[tuple[ImageBatch, Future[Floats]]] = deque()
+        for batch in batches:
+            under_way.append((batch, pool.submit(_embed, batch, worker)))
+            if len(under_way) == replicas:
+                first, embeddings = under_way.popleft()
+                yield first, embeddings.result()
+        for first, embeddings in under_way:
+            yield first, embeddings.result()
+
+
+def _embed(batch: ImageBatch, worker: Worker) -> Floats:
+    number = len(batch.request.uris)
+    try:
+        if number == len(batch.faults):
+            return np.zeros((number, worker.bundle.embedding_size), np.float32)
+        with worker.stages("image tower", number):
+            return worker.predictor.embed(batch.pixels[:number])
+    finally:
+        batch.release()
 
 
 def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:

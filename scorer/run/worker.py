@@ -23,7 +23,7 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
         BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
     """
     bundle, speed = checked.bundle, job.speed.model_copy(update={"batch_images": plan.batch_images})
-    predictor = Predictor(bundle, batch_images=plan.batch_images, batch_rows=speed.batch_rows)
+    predictor = Predictor(bundle, batch_images=plan.batch_images, batch_rows=speed.batch_rows, precision=job.precision)
     with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
         yield Worker(
             bundle=bundle,

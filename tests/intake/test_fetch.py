@@ -13,6 +13,7 @@ from scorer.intake.fetch import HOLD_BYTES, Fetcher, ImagePlaces
 from scorer.objectstore import ObjectStore, join, parse
 from scorer.objectstore.retry import Patience
 from scorer.settings import ImageLimits, ImageSources
+from scorer.telemetry import Stages
 from tests.conftest import Bucket, FaultyBucket
 from tests.s3_proxy import Fault
 
@@ -100,8 +101,8 @@ def test_remote_images_are_under_way_at_once_and_large_ones_are_taken_in_at_once
     store.put(join(bucket.uri, "small.jpg"), b"s")
     store.put(join(bucket.uri, "large.jpg"), b"l" * (HOLD_BYTES + 1))
     with Fetcher(store, ImageLimits(), 4) as fetcher:
-        small = fetcher.start(join(bucket.uri, "small.jpg"), len)
-        large = fetcher.start(join(bucket.uri, "large.jpg"), len)
+        small = fetcher.start(join(bucket.uri, "small.jpg"), len, Stages())
+        large = fetcher.start(join(bucket.uri, "large.jpg"), len, Stages())
         assert small is not None
         assert large is not None
         assert small.result() == b"s"
@@ -110,7 +111,7 @@ def test_remote_images_are_under_way_at_once_and_large_ones_are_taken_in_at_once
 
 def test_a_local_image_is_left_to_whoever_decodes_it(tmp_path: Path) -> None:
     with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
-        assert fetcher.start(str(tmp_path / "x.jpg"), len) is None
+        assert fetcher.start(str(tmp_path / "x.jpg"), len, Stages()) is None
 
 
 def test_an_image_that_the_store_never_delivers_is_unreachable_and_a_dead_store_ends_the_run(

@@ -156,7 +156,7 @@ def test_a_graph_that_computes_differently_is_refused_and_named_as_the_cause(tmp
 
 
 def test_a_difference_within_the_tolerance_is_none(tmp_path: Path) -> None:
-    allowed = golden_check.TOLERANCE * 100
+    allowed = golden_check.TOLERANCES["float32"] * 100
     assert (
         Predictor(spoilt(tmp_path, **other_scores(content(), allowed * 0.5)), batch_images=4, batch_rows=4).warnings
         == ()
