@@ -27,7 +27,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) pyproject.toml --constraints requirements.lock --extra gpu -o requirements-gpu.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
 
-.PHONY: help demo test lint format schemas bench lock lock-check hadolint clean
+.PHONY: help demo test lint format schemas bench fuzz lock lock-check hadolint clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ schemas: $(READY)  ## Regenerate the JSON Schemas that follow from classes
 
 bench: $(READY)  ## Measure the parts and the whole: images a second, CPU milliseconds an image
 	$(BIN)/python -m benchmarks
+
+fuzz: $(READY)  ## Damaged images, Parquet files and texts by the ten thousand (FUZZ_CASES=20000 FUZZ_SECONDS=1200)
+	FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1200} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} \
+	  $(BIN)/pytest -q tests/fuzz tests/intake/test_pixels.py -k "fuzz or damage"
 
 hadolint: $(READY)  ## Lint the Dockerfile
 	$(BIN)/hadolint Dockerfile

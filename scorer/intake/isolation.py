@@ -30,7 +30,7 @@ _TIME_SIGNALS = frozenset({signal.SIGXCPU, signal.SIGALRM})
 class IsolatedDecoder:
     """decode_image in other processes, started when first needed and replaced when they end. Thread-safe.
 
-    Costs about 2 ms an image on top of decoding it. The processes know no credentials of this one.
+    Costs about 5 ms an image on top of decoding it. The processes know no credentials of this one.
     """
 
     def __init__(self, spec: PixelSpec, limits: ImageLimits, workers: int) -> None:

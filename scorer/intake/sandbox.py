@@ -1,7 +1,7 @@
 """The inside of isolation.py: a small process that decodes each image in a child of its own.
 
 `python -m scorer.intake.sandbox` reads images from its standard input and answers on its standard output. It touches
-no byte of an image itself: a child is forked for each (1.4 ms), so that whatever one image does to its decoder ends
+no byte of an image itself: a child is forked for each (5 ms), so that whatever one image does to its decoder ends
 with it, be it a crash, an endless loop, or a takeover. The child holds no credentials, cannot open a file or a socket,
 and is ended by the kernel when it has used up its time or memory.
 """
