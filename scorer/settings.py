@@ -60,8 +60,8 @@ class ImageSources(Settings):
 class Speed(Settings):
     """Changes time and memory, never a score (beyond the stated tolerance)."""
 
-    batch_images: int = Field(256, gt=0)
-    """Images per forward pass of the image tower. The tail of a unit is padded to it."""
+    batch_images: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Images per forward pass of the image tower. auto: the fastest on this machine, measured when the plan is made."""
 
     batch_rows: int = Field(1024, gt=0)
     """Rows per forward pass of the head."""
@@ -376,22 +376,31 @@ def _parsed(text: str) -> Any:
 
 
 def _explain(kind: type[Settings], error: ValidationError) -> str:
-    lines = [f"The settings do not fit ({kind.__name__}). Nothing was started."]
+    problems: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
-        name = ".".join(str(step) for step in problem["loc"])
+        path = problem["loc"]
+        group, name = _group(kind, path)
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(sorted(_group(kind, problem["loc"][:-1]).model_fields))
-            lines.append(f"  {name}: unknown setting. Known here: {known}.")
+            said = f"unknown setting. Known here: {', '.join(sorted(group.model_fields))}."
+            name = ".".join(str(step) for step in path)
         elif problem["type"] == "missing":
-            lines.append(f"  {name}: required, but not given.")
+            said = "required, but not given."
         else:
-            lines.append(f"  {name}: {problem['msg']} (got {problem['input']!r}).")
-    return "\n".join(lines)
+            said = f"{problem['msg']} (got {str(problem['input'])[:80]!r})."
+        problems.setdefault(name, []).append(said)
+    lines = [f"  {name}: {' Or: '.join(said)}" for name, said in problems.items()]
+    return "\n".join([f"The settings do not fit ({kind.__name__}). Nothing was started.", *lines])
 
 
-def _group(kind: type[Settings], path: tuple[int | str, ...]) -> type[Settings]:
+def _group(kind: type[Settings], path: tuple[int | str, ...]) -> tuple[type[Settings], str]:
+    """The group that a problem is in, and the setting's dotted name without what pydantic adds for alternatives."""
+    names = []
     for step in path:
+        if str(step) not in kind.model_fields:
+            break
+        names.append(str(step))
         annotation = kind.model_fields[str(step)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, Settings):
-            kind = annotation
-    return kind
+        if not (isinstance(annotation, type) and issubclass(annotation, Settings)):
+            break
+        kind = annotation
+    return kind, ".".join(names) or ".".join(str(step) for step in path)

@@ -41,12 +41,14 @@ class Request:
         first: position of the first among all the owner's images.
         uris: as written in the listings.
         last: whether the owner wants no more.
+        isolate: decode in a process of its own, also the formats that are trusted otherwise.
     """
 
     owner: Any
     first: int
     uris: list[str]
     last: bool
+    isolate: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,13 @@ class ImagePipeline:
         limits: ImageLimits,
         speed: Speed,
         stages: Stages,
-        *,
-        isolate: bool = False,
+        batch_images: int,
     ) -> None:
-        """`isolate` decodes every image in a process of its own, also the formats that are trusted otherwise."""
         self._fetcher, self._places = fetcher, places
         self._spec, self._limits, self._speed, self._stages = spec, limits, speed, stages
+        self._batch_images = batch_images
         self._threads = speed.decode_threads or os.cpu_count() or 1
-        self._isolated, self._isolate = IsolatedDecoder(spec, limits, self._threads), isolate
+        self._isolated = IsolatedDecoder(spec, limits, self._threads)
         self._flights: dict[int, _Flight] = {}
         self._buffers: queue.SimpleQueue[Pixels] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -139,7 +140,7 @@ class ImagePipeline:
             for ticket, request in zip(itertools.count(), requests, strict=False):
                 if self._stopped.is_set():
                     return
-                self._flights[ticket] = _Flight(request, [self._load(uri) for uri in request.uris])
+                self._flights[ticket] = _Flight(request, [self._load(uri, request.isolate) for uri in request.uris])
                 ahead.append(ticket)
                 if len(ahead) > self._speed.buffered_batches:
                     yield self._arrived(ahead.popleft())
@@ -148,10 +149,10 @@ class ImagePipeline:
         except BaseException as error:
             self._failure = error
 
-    def _load(self, uri: str) -> _Load:
+    def _load(self, uri: str, isolate: bool) -> _Load:
         try:
             place = self._places.resolve(uri)
-            return self._fetcher.start(place, self._decode_alone, self._stages) or place
+            return self._fetcher.start(place, partial(self._decode_alone, isolate), self._stages) or place
         except ImageFault as fault:
             return fault
 
@@ -166,7 +167,7 @@ class ImagePipeline:
 
     def _decoded(self, ticket: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.numpy_function(self._decode, [ticket], tf.uint8)
-        pixels.set_shape([self._speed.batch_images, self._spec.size, self._spec.size, 3])
+        pixels.set_shape([self._batch_images, self._spec.size, self._spec.size, 3])
         return ticket, pixels
 
     def _decode(self, ticket: int) -> Pixels:
@@ -176,7 +177,7 @@ class ImagePipeline:
         with self._stages("decode", len(flight.loads)):
             for position, load in enumerate(flight.loads):
                 try:
-                    self._into(pixels[position], load)
+                    self._into(pixels[position], load, flight.request.isolate)
                 except ImageFault as fault:
                     flight.faults[position] = fault
                     pixels[position] = 0
@@ -188,20 +189,20 @@ class ImagePipeline:
         flight.loads = []
         return pixels
 
-    def _into(self, out: Pixels, load: _Load) -> None:
+    def _into(self, out: Pixels, load: _Load, isolate: bool) -> None:
         if isinstance(load, ImageFault):
             raise load
         data = self._fetcher.get(load) if isinstance(load, str) else load.result()
         if isinstance(data, np.ndarray):
             out[...] = data
         else:
-            self._decode_file(data, out)
+            self._decode_file(isolate, data, out)
 
-    def _decode_alone(self, data: bytes) -> Pixels:
-        return self._decode_file(data, np.empty((self._spec.size, self._spec.size, 3), np.uint8))
+    def _decode_alone(self, isolate: bool, data: bytes) -> Pixels:
+        return self._decode_file(isolate, data, np.empty((self._spec.size, self._spec.size, 3), np.uint8))
 
-    def _decode_file(self, data: bytes, out: Pixels) -> Pixels:
-        if self._isolate:
+    def _decode_file(self, isolate: bool, data: bytes, out: Pixels) -> Pixels:
+        if isolate:
             self._isolated.decode(data, out)
             return out
         return decode_image(data, self._spec, self._limits, out, self._isolated.decode)
@@ -211,7 +212,7 @@ class ImagePipeline:
         try:
             return self._buffers.get_nowait()
         except queue.Empty:
-            shape = (self._speed.batch_images, self._spec.size, self._spec.size, 3)
+            shape = (self._batch_images, self._spec.size, self._spec.size, 3)
             raw = np.empty(int(np.prod(shape)) + ALIGNMENT, np.uint8)
             start = -raw.ctypes.data % ALIGNMENT
             return raw[start : start + raw.size - ALIGNMENT].reshape(shape)

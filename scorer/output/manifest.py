@@ -5,6 +5,7 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any, Literal
 
+from scorer.output.profile import Profile
 from scorer.output.tally import Tally
 from scorer.settings import Settings
 
@@ -67,6 +68,8 @@ class RunManifest(Settings):
     """Of this start of the run, up to the manifest."""
     stages: dict[str, dict[str, float]]
     """Stage -> wall_s and cpu_s summed over its threads, and items."""
+    profile: Profile
+    """What the images cost in this start, and what set the pace."""
     settings: dict[str, Any]
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()

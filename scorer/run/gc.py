@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join, trusted
 from scorer.output.commit import Ledger, Published
@@ -182,10 +182,13 @@ def _places(record: Published) -> list[str]:
 
 
 def _clock_of(store: ObjectStore, state: str) -> datetime:
-    """The time by the store's own clock, which also stamped what lies there. Ours may be off."""
+    """The time by the store's own clock, which also stamped what lies there. Ours may be off.
+
+    S3 tells it in whole seconds; rounded up, so that an age of 0 means everything.
+    """
     scratch = join(state, f"clock-{secrets.token_hex(8)}")
     store.put(scratch, b"")
     try:
-        return store.head(scratch).modified
+        return store.head(scratch).modified + timedelta(seconds=1)
     finally:
         store.delete([scratch])

@@ -65,7 +65,7 @@ def plan_digest(checked: Checked, job: Job, seen: Seen) -> str:
     return f"{digest}-{_digest([before.publisher])[:8]}" if job.force and before is not None else digest
 
 
-def make_plan(digest: str, checked: Checked, ids: Ids, job: Job) -> Plan:
+def make_plan(digest: str, checked: Checked, ids: Ids, job: Job, batch_images: int) -> Plan:
     """The plan as this process would have it; `freeze` says which one counts."""
     now = datetime.now(UTC)
     return Plan(
@@ -78,8 +78,16 @@ def make_plan(digest: str, checked: Checked, ids: Ids, job: Job) -> Plan:
         ids_checksum=ids.checksum,
         repeated_ids=tuple(sorted(ids.repeated)),
         units=cut(checked.partition, job.rows_per_unit, digest),
-        batch_images=job.speed.batch_images,
+        batch_images=batch_images,
     )
+
+
+def planned(digest: str, partition_state: str, store: ObjectStore) -> Plan | None:
+    """The plan that an earlier start froze, if there is one."""
+    try:
+        return Plan.model_validate_json(store.get(join(partition_state, digest, "plan.json")).data)
+    except NotFound:
+        return None
 
 
 def freeze(plan: Plan, partition_state: str, store: ObjectStore) -> Plan:

@@ -52,10 +52,10 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
 
 def history(record: Published) -> list[dict[str, str]]:
     """The entries of a record for people, oldest first."""
-    standing = {version.publisher for version in record.standing()}
+    standing = {version.start for version in record.standing()}
     lines = []
     for version in record.versions:
-        state = "superseded" if version.publisher in standing else "rolled back"
+        state = "superseded" if version.start in standing else "rolled back"
         if version is record.current:
             state = "current"
         elif version.removed_at is not None:

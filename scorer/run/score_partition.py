@@ -1,5 +1,6 @@
 """One partition, from listings to published predictions. Start reading here."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ from scorer.output import predictions, tally
 from scorer.output.audit import audit
 from scorer.output.commit import Ledger, Seen
 from scorer.output.manifest import BundleRef, RunManifest, Staged, versions
+from scorer.output.profile import SCORING, profile
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
 from scorer.run.check import check
-from scorer.run.plan import freeze, make_plan, partition_state, plan_digest
+from scorer.run.plan import freeze, make_plan, partition_state, plan_digest, planned
 from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.settings import Job
@@ -53,7 +55,12 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
         return _published_already(seen, digest, tools)
 
     ids = read_ids(checked.partition, tools.store)
-    plan = freeze(make_plan(digest, checked, ids, job), state, tools.store)
+    plan = planned(digest, state, tools.store)
+    if plan is None:
+        with hushed():  # imports TensorFlow, some 8 s: only where there is something to compute
+            from scorer.run.worker import batch_images
+        mine = make_plan(digest, checked, ids, job, batch_images(checked.bundle, job))
+        plan = freeze(mine, state, tools.store)
     start = Start(job, tools, checked, plan, began)
     finished = start.staging.finished()
     _score([unit for unit in plan.units if unit.id not in finished], start)
@@ -71,6 +78,7 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
         ledger.publish(manifest, manifest_uri, seen)
         ledger.expose()
     tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}))
+    tools.reporter.event("profile", manifest.profile.bottleneck, **manifest.profile.model_dump(exclude={"bottleneck"}))
     return manifest
 
 
@@ -92,7 +100,7 @@ def _score(todo: list[Unit], start: Start) -> None:
     """Every unit of `todo` scored and staged, one by one."""
     if not todo:
         return
-    with hushed():  # imports TensorFlow, some 8 s: only where there is something to compute
+    with hushed():
         from scorer.run.retries import score_all
         from scorer.run.worker import worker
 
@@ -102,7 +110,10 @@ def _score(todo: list[Unit], start: Start) -> None:
     place = str(start.checked.partition)
     text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
-    with worker(plan, start.checked, start.job, tools) as ready:
+    with (
+        worker(plan, start.checked, start.job, tools) as ready,
+        tools.stages(SCORING, rows, time.process_time),
+    ):
         progress = tools.reporter.progress(place, rows)
         try:
             with tools.stop.finishing("Nothing was published; finished units are kept, the one in hand was dropped."):
@@ -159,6 +170,7 @@ def _manifest(start: Start, staged: Staged, counts: Tally, units_done_earlier: i
         finished_at=datetime.now(UTC),
         seconds=start.seconds,
         stages=start.tools.stages.summary(),
+        profile=profile(start.tools.stages, counts.images_read),
         settings=start.job.model_dump(mode="json"),
         versions=versions(),
     )

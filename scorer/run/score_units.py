@@ -52,7 +52,7 @@ def score_units(units: Iterator[Unit], worker: Worker) -> Iterator[UnitResult]:
         InputError, InputChanged, StoreUnreachable: the unit in hand stays unfinished; those yielded are done.
     """
     works = (_prepared(unit, rows, worker) for unit, rows in read_units(units, worker.columns, worker.store))
-    batches = worker.images.run(_requests(works, worker.predictor.batch_images))
+    batches = worker.images.run(_requests(works, worker))
     for batch, embeddings in _embedded(batches, worker):
         work: UnitWork = batch.request.owner
         work.take(batch, embeddings)
@@ -129,13 +129,14 @@ def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:
     return UnitWork(unit, rows, verdicts, kept, images, embeddings)
 
 
-def _requests(works: Iterator[UnitWork], batch_images: int) -> Iterator[Request]:
+def _requests(works: Iterator[UnitWork], worker: Worker) -> Iterator[Request]:
     """The images of each unit in batches; a unit without any asks for an empty batch, to keep its turn."""
+    batch_images = worker.predictor.batch_images
     for work in works:
-        uris = work.images.uris
+        uris, isolate = work.images.uris, work.unit.id in worker.isolated
         for first in range(0, max(1, len(uris)), batch_images):
             stop = first + batch_images
-            yield Request(work, first, uris[first:stop], last=stop >= len(uris))
+            yield Request(work, first, uris[first:stop], last=stop >= len(uris), isolate=isolate)
 
 
 def _finished(work: UnitWork, worker: Worker) -> UnitResult:

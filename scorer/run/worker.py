@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from scorer.intake.dataset import ImagePipeline
 from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.model.batch_size import fastest_batch
+from scorer.model.bundle import Bundle
 from scorer.model.predictor import Predictor
 from scorer.output.predictions import Origin
 from scorer.output.quarantine import Refusals
@@ -15,6 +17,13 @@ from scorer.run.tools import Tools
 from scorer.settings import Job
 
 
+def batch_images(bundle: Bundle, job: Job) -> int:
+    """Images per forward pass: as the job says, or measured."""
+    if job.speed.batch_images != "auto":
+        return job.speed.batch_images
+    return fastest_batch(Predictor(bundle, batch_images=32, batch_rows=32, verify=False, precision=job.precision))
+
+
 @contextmanager
 def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Worker]:
     """Ready for any unit of the plan; its threads end with the block.
@@ -22,7 +31,7 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
     Raises:
         BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
     """
-    bundle, speed = checked.bundle, job.speed.model_copy(update={"batch_images": plan.batch_images})
+    bundle, speed = checked.bundle, job.speed
     predictor = Predictor(bundle, batch_images=plan.batch_images, batch_rows=speed.batch_rows, precision=job.precision)
     with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
         yield Worker(
@@ -35,6 +44,7 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
                 job.images,
                 speed,
                 tools.stages,
+                plan.batch_images,
             ),
             refusals=Refusals(plan.ids.repeated, checked.contract),
             origin=Origin(plan.run_id, bundle.name, bundle.version, bundle.digest),

@@ -19,7 +19,7 @@ from tests import images
 from tests.conftest import Bucket
 
 SPEC = PixelSpec(size=24)
-SPEED = Speed(batch_images=5, fetch_concurrency=4, decode_threads=3, buffered_batches=2)
+SPEED = Speed(fetch_concurrency=4, decode_threads=3, buffered_batches=2)
 GOOD = [sample.make() for sample in images.GOOD.values()]
 
 
@@ -34,7 +34,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def pipeline(root: str, fetcher: Fetcher) -> ImagePipeline:
     places = ImagePlaces.of(root, ImageSources())
-    return ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages())
+    return ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5)
 
 
 def requests(names: list[str], size: int = 5) -> Iterator[Request]:
@@ -158,8 +158,9 @@ def test_asked_to_isolate_the_chain_loses_the_image_that_kills_its_decoder_and_n
         (tmp_path / f"{number}.jpg").write_bytes(GOOD[number] if number != 2 else b"TRAP:crash")
     places = ImagePlaces.of(str(tmp_path), ImageSources())
     with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
-        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), isolate=True)
-        (batch,) = chain.run(requests([f"{number}.jpg" for number in range(5)]))
+        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5)
+        names = [f"{number}.jpg" for number in range(5)]
+        (batch,) = chain.run(iter([Request("owner", 0, names, last=True, isolate=True)]))
         assert {position: str(fault) for position, fault in batch.faults.items()} == {
             2: "image_corrupt: its decoder crashed (SIGSEGV)"
         }

@@ -1,0 +1,54 @@
+"""The sentence about the pace names what the others waited for."""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import pytest
+
+from scorer.output import profile as profiles
+from scorer.output.profile import SCORING, profile
+from scorer.telemetry import Stages
+
+
+def clock(step: float) -> Callable[[], float]:
+    """Goes forward by `step` seconds between two looks."""
+    return itertools.count(0.0, step).__next__
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, wall: float, cpu: float, **stages: tuple[float, float]) -> Stages:
+    """Stages with these wall and CPU seconds, without waiting for them."""
+    made = Stages()
+    for name, (wall_s, cpu_s) in {**stages, SCORING: (wall, cpu)}.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "perf_counter", clock(wall_s))
+            with made(name.replace("_", " "), cpu_clock=clock(cpu_s)):
+                pass
+    monkeypatch.setattr(profiles.os, "cpu_count", lambda: 2)
+    return made
+
+
+def test_busy_cores_name_the_larger_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = seen(monkeypatch, 10, 18, decode=(12, 12), image_tower=(5, 1))
+    found = profile(stages, 10_000)
+    assert found.bottleneck.startswith("Decoding set the pace: all cores were busy, 1.20 ms of CPU an image")
+    assert (found.images_per_s, found.cpu_ms_per_image, found.cores_busy) == (1000.0, 1.8, 1.8)
+    stages = seen(monkeypatch, 10, 18, decode=(5, 5), image_tower=(9, 1))
+    assert profile(stages, 10_000).bottleneck.startswith("The forward pass set the pace: all cores were busy")
+
+
+def test_a_slow_store_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = seen(monkeypatch, 10, 4, decode=(2, 2), wait_for_images=(8, 0), wait_for_batches=(9, 0))
+    assert profile(stages, 100).bottleneck.startswith("The object store set the pace: 80% of the time")
+    assert "speed.fetch_concurrency" in profile(stages, 100).bottleneck
+
+
+def test_a_slow_accelerator_and_slow_decoding_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = seen(monkeypatch, 10, 8, decode=(2, 2), image_tower=(9, 0), wait_for_batches=(0.5, 0))
+    assert profile(stages, 100).bottleneck.startswith("The forward pass set the pace: 90% of the time")
+    stages = seen(monkeypatch, 10, 8, decode=(8, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
+    assert profile(stages, 100).bottleneck.startswith("Decoding set the pace: the forward pass waited 80%")
+
+
+def test_a_run_without_images_has_nothing_to_say() -> None:
+    assert profile(Stages(), 0).bottleneck == "No image was read."
