@@ -27,7 +27,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) pyproject.toml --constraints requirements.lock --extra gpu -o requirements-gpu.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
 
-.PHONY: help demo test lint format schemas bench fuzz lock lock-check hadolint clean
+.PHONY: help demo test kills lint format schemas bench fuzz lock lock-check hadolint clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ demo: $(READY)  ## Make a small marketplace, train on it, score two nights (DEMO
 
 test: lint  ## Every check: style, types, layers, tests
 	$(BIN)/pytest -n 2
+
+kills: $(READY)  ## 40 runs killed again and again, 200 races, with readers looking on: some 20 minutes
+	$(BIN)/python -m tests.faults.kills
+	$(BIN)/python -m tests.faults.races
 
 lint: $(READY)  ## Style, types and layers only
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,79 +20,12 @@ from scorer.intake.partitions import Unit
 from scorer.objectstore import ObjectStore, join
 from scorer.output import predictions, quarantine, tally
 from scorer.output.audit import audit
-from scorer.output.commit import Ledger
-from scorer.output.manifest import BundleRef, OutputFile, RunManifest, Staged
+from scorer.output.manifest import RunManifest
 from scorer.output.predictions import Origin, ScoredRows
 from scorer.output.quarantine import Refusals
 from scorer.output.sinks import parquet
 from scorer.output.staging import Staging, UnitResult
-from tests.conftest import Bucket
-
-STORE = ObjectStore()
-KEY = "ds=2026-11-24"
-
-
-@pytest.fixture(params=["local", "bucket"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The protocol is the same on local files and in S3."""
-    if request.param == "local":
-        return str(tmp_path)
-    found: Bucket = request.getfixturevalue("bucket")
-    return found.uri
-
-
-def scored(ids: list[str], run_id: str = "run-1") -> pa.Table:
-    """Predictions of a few rows: the second is degraded, the third fails."""
-    rows = pa.record_batch({"listing_id": pa.array(ids), "area": np.arange(len(ids)), "image_uris": [["a"]] * len(ids)})
-    scores = np.arange(len(ids), dtype=np.float64)
-    degraded = np.arange(len(ids)) == 1
-    scores[2:3] = np.nan
-    counts = np.ones(len(ids), np.int32)
-    return predictions.table(
-        ScoredRows(rows, {"prediction": scores}, {"no_images": degraded}, counts, counts),
-        Origin(run_id, "homes", "1", "d" * 64),
-    )
-
-
-def refused(ids: list[str | None], run_id: str = "run-1") -> pa.Table:
-    rows = pa.record_batch({"listing_id": pa.array(ids, pa.string())})
-    verdicts = dict.fromkeys(range(len(ids)), ("id_duplicated", "twice"))
-    return quarantine.table(rows, verdicts, "s3://b/in.parquet", 0, run_id)
-
-
-def staged_run(root: str, run_id: str, ids: list[str], per_file: int = 10) -> tuple[Staged, RunManifest]:
-    folder = join(root, "state", run_id)
-
-    def stage(kind: str, table: pa.Table) -> tuple[OutputFile, ...]:
-        place = parquet.Destination(
-            join(folder, kind),
-            join(root, kind, KEY),
-            table.schema,
-            {"scorer.run_id": run_id, "scorer.start": run_id},
-            per_file,
-        )
-        return parquet.stage([table], place, STORE)
-
-    found, rest = scored(ids, run_id), refused([], run_id)
-    staged = Staged(folder, stage("predictions", found), stage("quarantine", rest))
-    counts = tally.count(found, rest, [], 0).model_copy(update={"rows_in": len(ids)})
-    now = datetime.now(UTC)
-    manifest = RunManifest(
-        run_id=run_id, start=run_id, partition=KEY, listings="l", plan_digest=f"plan-{run_id}",
-        bundle=BundleRef(uri="b", name="homes", version="1", digest="d" * 64), counts=counts,
-        predictions=staged.predictions, quarantine=staged.quarantine, units=1, units_done_earlier=0, started_at=now,
-        finished_at=now, seconds=0.1, stages={}, settings={}, versions={},
-    )  # fmt: skip
-    return staged, manifest
-
-
-def listed(root: str, kind: str = "predictions") -> pa.Table:
-    """What a reader that lists the folder sees."""
-    tables = []
-    for info in STORE.list_all(join(root, kind, KEY)):
-        with STORE.open(info.uri) as handle:
-            tables.append(pq.read_table(handle))
-    return pa.concat_tables(tables)
+from tests.output.versions import KEY, STORE, ledger_of, listed, refused, scored, staged_run
 
 
 def ids_of(texts: list[str]) -> Ids:
@@ -239,7 +171,7 @@ def test_counts_that_do_not_add_up_publish_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_is_listed_before_the_publish_and_one_whole_version_after_it(root: str) -> None:
-    ledger = Ledger(join(root, "state"), KEY, STORE)
+    ledger = ledger_of(root)
     seen = ledger.read()
     _, manifest = staged_run(root, "run-1", ["a", "b", "c"])
     ledger.expose()
@@ -251,14 +183,14 @@ def test_nothing_is_listed_before_the_publish_and_one_whole_version_after_it(roo
 
 
 def test_a_start_repairs_copies_that_a_killed_run_left_behind(root: str) -> None:
-    ledger = Ledger(join(root, "state"), KEY, STORE)
+    ledger = ledger_of(root)
     for run_id, ids in (("run-1", ["a"]), ("run-2", ["b"])):
         _, manifest = staged_run(root, run_id, ids)
         ledger.publish(manifest, "m", ledger.read())
         if run_id == "run-1":
             ledger.expose()
     assert listed(root).column("listing_id").to_pylist() == ["a"], "killed between publish and copy: still whole"
-    Ledger(join(root, "state"), KEY, STORE).expose()
+    ledger_of(root).expose()
     assert listed(root).column("listing_id").to_pylist() == ["b"]
 
 
@@ -266,7 +198,7 @@ def test_a_version_of_fewer_files_leaves_no_part_of_the_larger_one_and_foreign_f
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 2)
-    ledger = Ledger(join(root, "state"), KEY, STORE)
+    ledger = ledger_of(root)
     STORE.put(join(root, "predictions", KEY, "notes.md"), b"by hand")
     for run_id, rows in (("run-1", 6), ("run-2", 2)):
         _, manifest = staged_run(root, run_id, [f"id{n}" for n in range(rows)], per_file=2)
@@ -277,7 +209,7 @@ def test_a_version_of_fewer_files_leaves_no_part_of_the_larger_one_and_foreign_f
 
 
 def test_of_racing_publishers_one_wins_and_the_others_change_nothing(root: str) -> None:
-    ledger = Ledger(join(root, "state"), KEY, STORE)
+    ledger = ledger_of(root)
     start = threading.Barrier(4)
     manifests = [staged_run(root, f"run-{n}", [f"by {n}"])[1] for n in range(4)]
     seen = ledger.read()
@@ -302,7 +234,7 @@ def test_of_racing_publishers_one_wins_and_the_others_change_nothing(root: str) 
 
 
 def test_an_own_publish_whose_answer_was_lost_counts_as_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = Ledger(join(str(tmp_path), "state"), KEY, STORE)
+    ledger = ledger_of(str(tmp_path))
     _, manifest = staged_run(str(tmp_path), "run-1", ["a"])
     put = ObjectStore.put
 
