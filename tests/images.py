@@ -5,6 +5,7 @@ platform; what must not change is kept, encoded, in tests/data/pixels.json.
 """
 
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -220,6 +221,14 @@ def run_length_bmp() -> bytes:
     return bmp(8, 1, rows + b"\0\x01", palette=palette.tobytes())
 
 
+def zip_archive() -> bytes:
+    """What may hang behind an image unseen: archives are read from their end."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("photo.html", "<script>alert(1)</script>")
+    return file.getvalue()
+
+
 # HEIC, AVIF
 
 
@@ -350,6 +359,8 @@ GOOD: dict[str, Good] = {
     "jpeg with restarts": Good("JPEG", lambda: jpeg(restart_marker_blocks=2)),
     "jpeg with fill bytes": Good("JPEG", lambda: spliced_jpeg(b"\xff\xff\xff")),
     "jpeg with bytes behind it": Good("JPEG", lambda: jpeg() + b"<html>" * 9),
+    "jpeg that is a zip archive too": Good("JPEG", lambda: jpeg() + zip_archive()),
+    "jpeg with a script in its comment": Good("JPEG", lambda: spliced_jpeg(b"\xff\xfe\0\x1b<script>alert(1)</script>")),
     "jpeg with a broken profile": Good("JPEG", lambda: jpeg(icc_profile=b"not a profile" * 9)),
     "jpeg with srgb's profile": Good("JPEG", lambda: jpeg(icc_profile=srgb_profile())),
     "jpeg of another jfif revision": Good("JPEG", lambda: jpeg().replace(b"JFIF\0\x01", b"JFIF\0\x03", 1)),
@@ -394,6 +405,7 @@ GOOD: dict[str, Good] = {
     ),
     "gif": Good("GIF", lambda: saved(palette_image(), "GIF")),
     "gif with clear colour": Good("GIF", lambda: saved(palette_image(clear=True), "GIF"), "patch white"),
+    "gif that is a zip archive too": Good("GIF", lambda: saved(palette_image(), "GIF") + zip_archive()),
     "gif animated": Good("GIF", lambda: animated("GIF")),
     "gif with a small frame": Good("GIF", gif_with_small_frame, "half of it to the right"),
     "bmp": Good("BMP", lambda: saved(Image.fromarray(scene()), "BMP")),
@@ -480,6 +492,9 @@ CORRUPT, UNSUPPORTED, TOO_MANY = "image_corrupt", "image_unsupported", "image_to
 
 BROKEN: dict[str, Broken] = {
     "empty": Broken(lambda: b"", CORRUPT),
+    "html that begins like a gif": Broken(lambda: b"GIF89a/*<html>*/=1;<script>alert(1)</script>" * 9, CORRUPT),
+    "html that begins like a jpeg": Broken(lambda: b"\xff\xd8\xff<html>" + b"<p>Not Found</p>" * 99, CORRUPT),
+    "zip archive": Broken(zip_archive, UNSUPPORTED),
     "html": Broken(lambda: b"<!DOCTYPE html><html><body>404 Not Found</body></html>", UNSUPPORTED),
     "svg": Broken(lambda: b'\n<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', UNSUPPORTED),
     "json": Broken(lambda: b'{"error": "rate limited"}', UNSUPPORTED),

@@ -42,6 +42,10 @@ KINDS = (
     "webp rgba lossless",
     "gif with clear colour",
     "bmp palette",
+    "avif",
+    "avif rgba",
+    "heic",
+    "heic oriented 6",
 )
 """Taken from GOOD. The file also holds what no encoder here can write: arithmetic coding and 4:1:0 chroma, made once
 from "jpeg" by libjpeg-turbo's `jpegtran -arithmetic` and `cjpeg -sample 4x2,1x1,1x1`."""

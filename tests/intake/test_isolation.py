@@ -193,7 +193,7 @@ def test_where_no_process_can_be_started_the_image_is_not_blamed(monkeypatch: py
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WebP", "JPEG"])
 def test_an_image_that_needs_more_memory_than_its_process_may_have_is_refused_as_too_large(kind: str) -> None:
-    data = saved(Image.new("RGB", (7_000, 7_000)), kind, **({"progressive": True} if kind == "JPEG" else {}))
+    data = saved(Image.new("RGB", (5_000, 5_000)), kind, **({"progressive": True} if kind == "JPEG" else {}))
     with IsolatedDecoder(SPEC, ImageLimits(decode_memory_mb=64), 1) as decoder:
         fault = refusal(decoder, data)
         assert str(fault) == f"image_too_many_pixels: {kind} for which memory did not suffice"

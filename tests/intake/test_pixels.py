@@ -20,6 +20,7 @@ from tests.images import (
     WIDTH,
     Pixels,
     appearance,
+    heic,
     jpeg,
     oriented_jpeg,
     photographs,
@@ -129,12 +130,26 @@ def test_area_keeps_the_brightness_of_any_shape(height: int, width: int, size: i
     assert abs(resized.mean() - pixels.mean()) < 2
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (2, 9)])
 def test_tiny_and_very_long_images_decode(kind: str, shape: tuple[int, int]) -> None:
     pixels = decode_image(saved(Image.new("RGB", shape, (200, 100, 50)), kind), SMALL, LIMITS)
 
     assert difference(pixels, np.full((20, 20, 3), (200, 100, 50), np.uint8)) < 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70), (70, 1), (3, 9)])
+def test_tiny_and_very_long_heics_decode(shape: tuple[int, int]) -> None:
+    pixels = decode_image(heic(colours=Image.new("RGB", shape, (200, 100, 50))), SMALL, LIMITS)
+
+    assert difference(pixels, np.full((20, 20, 3), (200, 100, 50), np.uint8)) < 4
+
+
+def test_without_the_extra_a_heic_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer.intake.formats.heic.load", lambda: None)
+
+    with pytest.raises(ImageFault, match=r"image_unsupported: HEIC.*pip install 'scorer\[heic\]'"):
+        decode_image(heic(), SMALL, LIMITS)
 
 
 # The same pixels always
