@@ -121,10 +121,10 @@ def versions(
 ) -> None:
     """List the versions of a partition that readers have seen, oldest first, and which one is current."""
     with _exit_code():
-        from scorer.run.rollback import history, ledger_of
+        from scorer.run.rollback import history
 
         wanted = load(Housekeeping, file=job, flags=_places(predictions, state, partition), besides=Job)
-        _print_table(history(ledger_of(wanted, _plain_store()).read().record))
+        _print_table(history(wanted, _plain_store()))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -281,7 +281,7 @@ def _places(predictions: str | None, state: str | None, partition: str | None) -
 
 def _print_table(lines: list[dict[str, str]]) -> None:
     """Columns as wide as their widest cell."""
-    names = list(lines[0]) if lines else []
+    names = list(lines[0])
     widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in names}
     for cells in ({name: name for name in names}, *lines):
         typer.echo("  ".join(cells[name].ljust(widths[name]) for name in names).rstrip())
@@ -307,9 +307,9 @@ def _exit_code() -> Iterator["Stop"]:
     from scorer.run.stop import Stop
 
     stop = Stop()
-    stop.install()
     try:
-        yield stop
+        with stop.listening():
+            yield stop
     except ScorerError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         raise typer.Exit(error.exit_code) from None

@@ -36,7 +36,7 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
     seen = ledger.read()
     current = seen.record.current
     if current is None:
-        raise NothingToDo(f"Nothing was ever published for {_name(wanted)}: there is no {ledger.uri}.")
+        raise _never_published(wanted, ledger)
     target = _earlier(seen.record, wanted) if run_id is None else _named(seen.record, run_id, wanted)
     if target.start != current.start:
         _insist_on_files(target, store)
@@ -50,8 +50,12 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
     return target
 
 
-def history(record: Published) -> list[dict[str, str]]:
-    """The entries of a record for people, oldest first."""
+def history(wanted: Housekeeping, store: ObjectStore) -> list[dict[str, str]]:
+    """The entries of a record for people, oldest first. Raises NothingToDo if there is none."""
+    ledger = ledger_of(wanted, store)
+    record = ledger.read().record
+    if record.current is None:
+        raise _never_published(wanted, ledger)
     standing = {version.start for version in record.standing()}
     lines = []
     for version in record.versions:
@@ -103,6 +107,10 @@ def _insist_on_files(version: Version, store: ObjectStore) -> None:
         if size != file.bytes:
             what = "is missing" if size < 0 else f"has {size:,} bytes instead of {file.bytes:,}"
             raise InputError(f"{file.uri} of run {version.run_id} {what}. Nothing was changed.")
+
+
+def _never_published(wanted: Housekeeping, ledger: Ledger) -> NothingToDo:
+    return NothingToDo(f"Nothing was ever published for {_name(wanted)}: there is no version in {ledger.uri}.")
 
 
 def _name(wanted: Housekeeping) -> str:

@@ -19,11 +19,16 @@ class Stop:
         self.asked: str | None = None
         self._in_hand = ""
 
-    def install(self) -> None:
-        """From now on SIGTERM and SIGINT of this process come here."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
-        signal.signal(signal.SIGALRM, self._on_alarm)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block SIGTERM and SIGINT of this process come here. For the main thread."""
+        handlers = {signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal, signal.SIGALRM: self._on_alarm}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @contextmanager
     def finishing(self, dropped: str) -> Iterator[None]:

@@ -39,7 +39,7 @@ def test_back_and_back_again_goes_down_step_by_step_and_keeps_every_entry(tmp_pa
     assert (back(root).run_id, shown(root)) == ("run-1", "run-1")
     with pytest.raises(SettingsError, match="no version before the current one: it is the first one"):
         back(root)
-    lines = history(ledger_of(root).read().record)
+    lines = history(Housekeeping(predictions=join(root, "predictions"), partition=KEY), STORE)
     assert [line["run"] for line in lines] == ["run-1", "run-2", "run-3", "run-2", "run-1"]
     assert [line["state"] for line in lines] == ["superseded", "rolled back", "rolled back", "rolled back", "current"]
 

@@ -13,13 +13,10 @@ from scorer.run.stop import Stop
 
 @pytest.fixture
 def stop() -> Iterator[Stop]:
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
     made = Stop(grace_seconds=0.05)
-    made.install()
-    yield made
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+    with made.listening():
+        yield made
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def terminate(number: signal.Signals = signal.SIGTERM) -> None:
