@@ -222,6 +222,26 @@ def inspect(bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of t
 
 
 @bundle_app.command()
+def sign(
+    bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of the bundle.")],
+    key: Annotated[Path, typer.Option(help="File with an Ed25519 private key, PEM, as `openssl genpkey` makes it.")],
+) -> None:
+    """Vouch for a bundle: jobs whose bundle_key is the key's public half score by no other."""
+    with _exit_code():
+        from scorer.model import signature
+        from scorer.model.bundle import load_bundle
+        from scorer.objectstore import ObjectStore
+
+        try:
+            private_key = key.read_bytes()
+        except OSError as error:
+            raise SettingsError(f"The key {key} cannot be read: {error.strerror}. Nothing was signed.") from None
+        loaded = load_bundle(bundle, ObjectStore())
+        signature.sign(loaded.uri, loaded.digest, private_key, ObjectStore())
+        typer.echo(f"Signed {loaded.name} {loaded.version} ({loaded.digest}).")
+
+
+@bundle_app.command()
 def verify(bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of the bundle.")]) -> None:
     """Check every digest, every graph operation, and score the golden rows again."""
     with _exit_code():

@@ -97,6 +97,9 @@ class Job(Settings):
     state: str | None = None
     """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
 
+    bundle_key: str | None = None
+    """Ed25519 public key (PEM). If given, only a bundle that was signed with its private key is scored by."""
+
     contract: str | None = None
     """A contract (ODCS YAML) of your own for the listings: ranges, required columns; checked besides the built-in."""
 
@@ -155,7 +158,7 @@ class Job(Settings):
 
 CHANGES_NO_SCORE = frozenset(
     {
-        *("listings", "partition", "bundle", "predictions", "quarantine", "state"),
+        *("listings", "partition", "bundle", "bundle_key", "predictions", "quarantine", "state"),
         *("require_partition", "force", "single_writer", "grace_seconds", "speed"),
     }
 )

@@ -14,7 +14,7 @@ from scorer.objectstore.retry import Limiter, Patience
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits that would have been, without waiting."""
     made: list[float] = []
-    monkeypatch.setattr(retry.time, "sleep", made.append)
+    monkeypatch.setattr("scorer.objectstore.retry.time.sleep", made.append)
     return made
 
 

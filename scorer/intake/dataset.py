@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,7 +105,7 @@ class ImagePipeline:
         self._failure: BaseException | None = None
         self._stopped = threading.Event()
 
-    def run(self, requests: Iterator[Request]) -> Iterator[ImageBatch]:
+    def run(self, requests: Iterator[Request]) -> Generator[ImageBatch, None, None]:
         """Batches in the order of the requests. What `requests` raises is raised here."""
         self._failure = None
         self._stopped.clear()

@@ -13,6 +13,9 @@ from scorer.model import strict_json
 NAME = "digests.json"
 """The one file without a digest of its own; written last, so that an unfinished bundle is none."""
 
+SIGNATURE = "signature.json"
+"""May lie beside the files: it signs their digest, so it cannot be one of them. See `scorer.model.signature`."""
+
 FORMAT = 1
 MAX_BYTES = 1 << 20
 MAX_FILES = 1000
@@ -81,7 +84,7 @@ class Digests:
 
     def compare(self, found: Iterable[str], where: str) -> None:
         """Raise BundleError that names each file that is missing, or there without being listed."""
-        present = set(found) - {NAME}
+        present = set(found) - {NAME, SIGNATURE}
         problems = [f"{path} is missing" for path in sorted(self.files.keys() - present)]
         problems += [f"{path} does not belong to it" for path in sorted(present - self.files.keys())]
         if problems:
@@ -101,7 +104,7 @@ class Digests:
 
 
 def _insist_on_entry(path: str, digest: Any, where: str) -> None:
-    if not _PATH.fullmatch(path) or path == NAME:
+    if not _PATH.fullmatch(path) or path in (NAME, SIGNATURE):
         raise BundleError(f"{where} names {path!r}, which is no file inside a bundle. Nothing was read from there.")
     if not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
         raise BundleError(f"{where} gives no SHA-256 for {path}. Nothing was scored; save the bundle again.")

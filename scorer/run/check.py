@@ -8,6 +8,7 @@ from scorer.contracts import Contract, read
 from scorer.errors import ContractError, InputError, NothingToDo, SettingsError
 from scorer.intake.partitions import Partition, open_partition
 from scorer.intake.rows import ID, IMAGES, check_image_column, is_string
+from scorer.model import signature
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.objectstore import ObjectStore, canonical, parse
 from scorer.settings import Job
@@ -38,6 +39,8 @@ def check(job: Job, store: ObjectStore) -> Checked:
     _check_places(job)
     contract = read(store.get(job.contract).data.decode(errors="replace"), job.contract) if job.contract else None
     bundle = load_bundle(job.bundle, store)
+    if job.bundle_key is not None:
+        signature.insist(bundle.uri, bundle.digest, job.bundle_key, store)
     partition = _existing(job, open_partition(job.listings, job.partition, store))
     for file, schema in zip(partition.files, partition.schemas, strict=True):
         _check_columns(schema, file.uri, bundle, contract)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from scorer.output import profile as profiles
 from scorer.output.profile import SCORING, profile
 from scorer.telemetry import Stages
 
@@ -24,7 +23,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, wall: float, cpu: float, **stages: tup
             patch.setattr(time, "perf_counter", clock(wall_s))
             with made(name.replace("_", " "), cpu_clock=clock(cpu_s)):
                 pass
-    monkeypatch.setattr(profiles.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     return made
 
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from scorer import contracts, score_partition
 from scorer.errors import (
@@ -26,10 +28,11 @@ from scorer.errors import (
     SettingsError,
     StoreUnreachable,
 )
+from scorer.model import signature
+from scorer.model.bundle import load_bundle
 from scorer.model.preprocessing import Preprocessing
 from scorer.objectstore import ObjectStore, join
 from scorer.output.staging import Staging, UnitResult
-from scorer.run import score_partition as story
 from scorer.run.estimate import estimate
 from tests import images, tiny
 from tests.conftest import Bucket, FaultyBucket
@@ -107,7 +110,9 @@ def test_readers_of_every_kind_find_the_same_rows(market: Market) -> None:
     frame = pd.read_parquet(folder)
     dataset = ds.dataset(folder, partitioning="hive").to_table()
     query = f"select * from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
-    duck = duckdb.sql(query).to_arrow_table()
+    relation = duckdb.sql(query)
+    assert relation is not None
+    duck = relation.to_arrow_table()
     for found in (pa.Table.from_pandas(frame), dataset, duck):
         assert scores(found) == scores(market.read())
         assert {str(value)[:10] for value in found.column("ds").to_pylist()} == {"2026-11-24"}
@@ -253,13 +258,13 @@ def test_a_run_that_broke_off_goes_on_where_it_was(market: Market, monkeypatch: 
 
 
 def test_input_that_changes_during_the_run_is_not_published(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    audit = story.audit
+    from scorer.output.audit import audit
 
     def meddling(*args: Any) -> None:
         market.write([listing(99)], "late.parquet")
         audit(*args)
 
-    monkeypatch.setattr(story, "audit", meddling)
+    monkeypatch.setattr("scorer.run.score_partition.audit", meddling)
     with pytest.raises(InputChanged, match=r"changed meanwhile\. Nothing was published"):
         score_partition(market.job())
     assert not Path(market.root, "predictions").exists()
@@ -355,6 +360,17 @@ def test_a_changed_bundle_is_refused_with_the_files_name(market: Market, tmp_pat
     (mine / "head.pb").write_bytes(content)
     refused(market, BundleError, r"head\.pb", bundle=str(mine))
     refused(market, BundleError, "nowhere", bundle=str(tmp_path / "nowhere"))
+
+
+def test_a_job_with_a_key_scores_by_a_signed_bundle_only(market: Market, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    tiny.make_bundle(str(mine))
+    key = Ed25519PrivateKey.generate()
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    refused(market, BundleError, "is not signed", bundle=str(mine), bundle_key=pem)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    signature.sign(str(mine), load_bundle(str(mine), market.store).digest, private, market.store)
+    assert score_partition(market.job(bundle=str(mine), bundle_key=pem)).counts.scored == 20
 
 
 def test_places_that_contradict_each_other_are_refused_before_anything_is_read(market: Market) -> None:
