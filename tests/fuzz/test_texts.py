@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import Forbidden, ImageFault, InputError, NotFound, SettingsError
@@ -17,10 +17,10 @@ from scorer.settings import ImageLimits, ImageSources, Job, TrainJob, load
 from tests.intake.test_rows import write
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""0: the same 100 every time. More: other ones every time, as many as asked for."""
+"""0: the same 200 every time. More: other ones every time, as many as asked for."""
 
 fuzzed = settings(
-    max_examples=EXAMPLES or 100,
+    max_examples=EXAMPLES or 200,
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,
@@ -78,6 +78,7 @@ def test_any_bytes_as_a_settings_file_are_taken_or_refused_by_name(
 @pytest.mark.xfail(reason="'/' becomes an empty path, and an empty path the working directory")
 @fuzzed
 @given(texts)
+@example("/")
 def test_a_place_is_parsed_to_one_canonical_uri_or_refused(text: str) -> None:
     try:
         uri = canonical(text)
@@ -114,6 +115,8 @@ def test_no_uri_reads_beyond_the_allowed_folders(tree: Path, text: str) -> None:
 @pytest.mark.xfail(reason="a key is not held to be Hive steps: '..' leads out, and half a surrogate pair is no text")
 @fuzzed
 @given(texts)
+@example("..")
+@example("ds=\ud800")
 def test_no_partition_key_reads_beyond_the_listings(tree: Path, key: str) -> None:
     listings = str(tree / "listings")
     try:
