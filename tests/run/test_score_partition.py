@@ -29,6 +29,7 @@ from scorer.errors import (
     StoreUnreachable,
 )
 from scorer.model import signature
+from scorer.model.batch_size import CANDIDATES
 from scorer.model.bundle import load_bundle
 from scorer.model.preprocessing import Preprocessing
 from scorer.objectstore import ObjectStore, join
@@ -102,6 +103,41 @@ def test_the_same_plan_gives_the_same_bits(market: Market) -> None:
     again = market.read()
     assert first.column("prediction").equals(again.column("prediction"))
     assert first.column("run_id") != again.column("run_id")
+
+
+def test_several_replicas_give_the_scores_of_one(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two replicas on this CPU stand for two GPUs: batches under way at once, taken back in order."""
+    small = {"batch_images": 4}
+    score_partition(market.job(rows_per_unit=7, speed=small))
+    one = market.read()
+    monkeypatch.setattr("scorer.model.predictor._all_devices", lambda: ("/CPU:0", "/CPU:0"))
+    score_partition(market.job(rows_per_unit=7, speed=small, force=True))
+    assert market.read().column("prediction").equals(one.column("prediction"))
+    assert market.read().column("listing_id").equals(one.column("listing_id"))
+
+
+def test_sixteen_bits_move_scores_by_little_and_are_another_plan(market: Market) -> None:
+    first = score_partition(market.job())
+    full = scores(market.read())
+    second = score_partition(market.job(precision="bfloat16"))
+    assert second.run_id != first.run_id
+    half = scores(market.read())
+    assert all(abs(half[key] - full[key]) <= 0.1 * tiny.SCALE for key in full)
+    refused_again = market.job(precision="float16")
+    with pytest.raises(SettingsError, match="float16 is for GPUs"):
+        score_partition(refused_again)
+
+
+def test_the_batch_size_is_measured_once_and_stands_in_the_plan(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_partition(market.job())
+    (plan,) = (info.uri for info in market.store.list_all(market.root) if info.uri.endswith("plan.json"))
+    assert json.loads(market.store.get(plan).data)["batch_images"] in CANDIDATES
+    monkeypatch.setattr("scorer.run.worker.fastest_batch", lambda predictor: 17)
+    score_partition(market.job(force=True))
+    plans = [info.uri for info in market.store.list_all(market.root) if info.uri.endswith("plan.json")]
+    assert sorted(json.loads(market.store.get(uri).data)["batch_images"] for uri in plans)[0] == 17
 
 
 def test_readers_of_every_kind_find_the_same_rows(market: Market) -> None:
