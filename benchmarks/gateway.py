@@ -26,6 +26,7 @@ FLAGS = (
     "--object-meta",
     "--no-banner",
     "--no-usage-report",
+    *("--attr-cache", "300", "--entry-cache", "300", "--dir-entry-cache", "300"),  # 0.7 CPU ms a GET instead of 1.2
     *("--cache-size", "64", "--backup-meta", "0"),
 )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,14 @@ from benchmarks.workload import CHECKOUT, say
 CORES = len(os.sched_getaffinity(0))
 FORWARD = ("forward", "forward, a caller a core")
 
+TOGETHER = (("read", "decode", "write"), ("forward", "head"), ("forward_by_callers",))
+"""What one process measures: without TensorFlow, with it, with it on one thread each."""
+
+NEEDED = frozenset({"read", "decode", "write", "forward", "head"})
+"""Without these there is no limit."""
+
+ALL = tuple(name for group in TOGETHER for name in group)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -22,6 +31,15 @@ class Parts:
 
     cpu_ms: Mapping[str, float]
     per_s: Mapping[str, float]
+
+    @classmethod
+    def median(cls, several: Sequence["Parts"]) -> "Parts":
+        """Part by part."""
+        cpu_ms, per_s = (
+            {name: statistics.median(values[name] for values in found) for name in found[0]}
+            for found in ([parts.cpu_ms for parts in several], [parts.per_s for parts in several])
+        )
+        return cls(cpu_ms, per_s)
 
     def summands(self, place: str, *, whole: bool = True) -> dict[str, float]:
         """The parts that one image must pass through.
@@ -48,6 +66,8 @@ def measure(
     seconds: float,
     server: Gateway | None = None,
     keys: Sequence[str] = (),
+    precision: str = "float32",
+    names: Sequence[str] = ALL,
 ) -> Parts:
     """Every part, one process after the other, since how TensorFlow uses threads is decided once a process.
 
@@ -58,12 +78,17 @@ def measure(
         seconds: each part about as long.
         server: where the same images lie; without it there is no `get`.
         keys: of the images in the server's bucket.
+        precision: of the forward pass.
+        names: which parts, if not all.
     """
-    common = {"bundle": str(bundle), "batch_images": batch_images, "seconds": seconds}
+    common = {"bundle": str(bundle), "batch_images": batch_images, "seconds": seconds, "precision": precision}
     files = [str(image) for image in images]
-    found = _parts({"parts": ["read", "decode", "write"], "images": files, **common})
-    found |= _parts({"parts": ["forward", "head"], "images": files[:batch_images], **common})
-    found |= _parts({"parts": ["forward_by_callers"], "images": files[:batch_images], **common})
+    files = [str(image) for image in images]
+    found: dict[str, dict[str, float]] = {}
+    for group in TOGETHER:
+        if parts := [name for name in group if name in names]:
+            few = files if "read" in group else files[:batch_images]
+            found |= _parts({"parts": parts, "images": few, **common})
     if server is not None:
         remote = [f"s3://{BUCKET}/{key}" for key in keys]
         wanted = {"parts": ["get"], "images": remote, "server": server.process.pid, **common}

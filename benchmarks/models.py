@@ -5,13 +5,16 @@
 A process of its own, since TensorFlow stays in the memory of whoever imports it.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 from keras import layers, ops
@@ -73,6 +76,8 @@ def make(name: str, bundle: str, keras_file: str) -> None:
     content = _content(name, kind, tower, head)
     save_bundle(content, bundle, ObjectStore())
     one_image(tower, head, kind).save(keras_file)
+    scaler = {column: [float(np.mean(values)), float(np.std(values))] for column, values in trained_on().items()}
+    Path(keras_file).with_name("scaler.json").write_text(json.dumps(scaler))
 
 
 def one_image(tower: keras.Model, head: keras.Model, kind: Kind) -> keras.Model:
@@ -85,8 +90,13 @@ def one_image(tower: keras.Model, head: keras.Model, kind: Kind) -> keras.Model:
     return keras.Model({"features": numbers, "image": pixels}, layers.Rescaling(SCALE, MEAN)(score))
 
 
+def trained_on() -> dict[str, npt.NDArray[np.float64]]:
+    """The features that the scaler was fitted to."""
+    return features(1000, seed=SEED)
+
+
 def _content(name: str, kind: Kind, tower: keras.Model, head: keras.Model) -> BundleContent:
-    numbers, spec = features(1000, seed=SEED), PixelSpec(size=kind.size)
+    spec = PixelSpec(size=kind.size)
     preprocessing = Preprocessing(
         tuple(
             NumberFeature(
@@ -97,7 +107,7 @@ def _content(name: str, kind: Kind, tower: keras.Model, head: keras.Model) -> Bu
                 scale=float(np.std(values)),
                 flag_missing=False,
             )
-            for column, values in numbers.items()
+            for column, values in trained_on().items()
         )
     )
     target = TargetTransform("identity", MEAN, SCALE)

@@ -54,6 +54,12 @@ class Ours:
         self._check(run_id, folder, rows)
         return sample
 
+    @property
+    def precision(self) -> str:
+        """Of the forward pass, by the settings."""
+        named = dict(setting.split("=", 1) for setting in self.settings)
+        return named.get("precision", "float32")
+
     def upload(self, rows: int) -> None:
         """Images and one table into the server's bucket, once a server."""
         assert self.server is not None

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -34,6 +34,8 @@ CORES = len(os.sched_getaffinity(0))
 LIMITS = ImageLimits()
 ROWS = 4096
 
+Precision = Literal["float32", "bfloat16", "float16"]
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -45,6 +47,7 @@ class Wanted:
         images: files, or s3:// URIs for `get`.
         batch_images: images a forward pass.
         seconds: each part about as long.
+        precision: of the forward pass, as the job's setting.
         server: process id of the S3 server, whose CPU time counts as a part of its own.
     """
 
@@ -53,6 +56,7 @@ class Wanted:
     images: list[str]
     batch_images: int
     seconds: float
+    precision: Precision = "float32"
     server: int | None = None
 
 
@@ -165,7 +169,13 @@ PARTS: dict[str, Callable[[Wanted, Bundle], Mapping[str, Cost]]] = {
 def _predictor(wanted: Wanted, bundle: Bundle) -> Any:
     from scorer.model.predictor import Predictor
 
-    return Predictor(bundle, batch_images=wanted.batch_images, batch_rows=Speed().batch_rows, verify=False)
+    return Predictor(
+        bundle,
+        batch_images=wanted.batch_images,
+        batch_rows=Speed().batch_rows,
+        verify=False,
+        precision=wanted.precision,
+    )
 
 
 def _one_thread_each() -> None:

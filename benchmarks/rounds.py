@@ -46,10 +46,12 @@ class Record:
         rates = [more / (large.wall_s - small.wall_s) for small, large in pairs]
         cpu_ms = [(large.cpu_s - small.cpu_s) / more * 1e3 for small, large in pairs]
         starts = [small.wall_s - self.small / rate for (small, _), rate in zip(pairs, rates, strict=True)]
+        firsts = [run.first_batch_s for run in (*self.small_runs, *self.large_runs) if run.first_batch_s is not None]
         return {
             "images_per_s": statistics.median(rates),
             "cpu_ms_per_image": statistics.median(cpu_ms),
             "start_up_s": statistics.median(starts),
+            "first_batch_s": statistics.median(firsts) if firsts else None,
             "whole_run_images_per_s": statistics.median(self.large / large.wall_s for large in self.large_runs),
             "peak_mib": max(large.peak_mib for large in self.large_runs),
             "others_cores": statistics.median(large.others_cpu_s / large.wall_s for large in self.large_runs),
@@ -60,10 +62,19 @@ class Record:
         }
 
 
-def alternate(entries: Mapping[str, Entry], rounds: int) -> dict[str, Record]:
-    """Round after round, everyone's turn: what disturbs the machine for a while disturbs all."""
+def alternate(
+    entries: Mapping[str, Entry], rounds: int, between: Callable[[], None] = lambda: None
+) -> dict[str, Record]:
+    """Round after round, everyone's turn: what disturbs the machine for a while disturbs all.
+
+    Args:
+        entries: by name.
+        rounds: how many.
+        between: called once a round, for what else belongs into it.
+    """
     records = {name: Record(entry.small, entry.large) for name, entry in entries.items()}
     for turn in range(rounds):
+        between()
         for name, entry in entries.items():
             small, large = entry.run(entry.small), entry.run(entry.large)
             records[name].small_runs.append(small)

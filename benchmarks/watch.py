@@ -11,7 +11,10 @@ from pathlib import Path
 
 import psutil
 
-EVERY_S = 0.5
+CHECKOUT = Path(__file__).parent.parent
+"""Where every command runs: `-m benchmarks...` and `-m jobs...` are found there."""
+
+EVERY_S = 1.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -25,12 +28,16 @@ class Sample:
         peak_mib: the largest resident set; of several processes the largest sum of proportional set sizes.
         others_cpu_s: what else took the machine's CPUs meanwhile, a hypervisor included. Wall times of a run with much
             of it mean little, CPU times still something.
+        started: when, by time.monotonic(), which all processes of a machine share.
+        first_batch_s: from start until the first batch came out of the model, where that is known.
     """
 
     wall_s: float
     cpu_s: float
     peak_mib: float
     others_cpu_s: float
+    started: float = 0.0
+    first_batch_s: float | None = None
 
 
 class Failed(Exception):
@@ -52,7 +59,7 @@ def run(
         log: where its output goes.
         environment: added to ours.
         tree: it starts processes that outlive their parents or that nobody waits for (Ray, Spark): look at all of them
-            every half second. One process alone is not looked at while it runs; the kernel keeps its books.
+            every second. One process alone is not looked at while it runs; the kernel keeps its books.
         timeout_s: then it is killed.
 
     Raises:
@@ -60,7 +67,7 @@ def run(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     _adopt_orphans()
-    started, machine = time.perf_counter(), _machine_cpu_s()
+    started, machine = time.monotonic(), _machine_cpu_s()
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -69,13 +76,14 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={**os.environ, **(environment or {})},
+            cwd=CHECKOUT,
         )
         alarm = threading.Timer(timeout_s, process.kill)
         alarm.start()
         observer = _Observer(process.pid) if tree else None
         # wait4, not Popen.wait: the kernel's own account of the child, waited-for descendants included.
         _, status, usage = os.wait4(process.pid, 0)
-        wall_s, machine = time.perf_counter() - started, _machine_cpu_s() - machine
+        wall_s, machine = time.monotonic() - started, _machine_cpu_s() - machine
         process.returncode = os.waitstatus_to_exitcode(status)
         alarm.cancel()
     cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
@@ -85,7 +93,7 @@ def run(
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise Failed(f"{' '.join(command)} ended with {process.returncode} after {wall_s:.0f} s; see {log}\n{tail}")
-    return Sample(wall_s, cpu_s, peak_mib, max(0.0, machine - cpu_s))
+    return Sample(wall_s, cpu_s, peak_mib, max(0.0, machine - cpu_s), started)
 
 
 @dataclass

@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import photographs, tables
+from benchmarks import photographs, tables, watch
 
 ORIGINALS = 256
 """Generated photographs that are really different; further files repeat their pixels under other bytes."""
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = watch.CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,10 @@ class Workload:
         """Bundle, and Keras file with the same weights."""
         folder = self.folder / "models" / f"{name}-{_code()}"
         bundle, keras_file = folder / "bundle", folder / "model.keras"
-        if not keras_file.exists():
+        if not (folder / "scaler.json").exists():  # it is written last
             say(f"making the model for {name} pixels in {folder}")
             command = [sys.executable, "-m", "benchmarks.models", name, str(bundle), str(keras_file)]
-            subprocess.run(command, check=True, cwd=CHECKOUT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+            watch.run(command, folder / "log", environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
         return bundle, keras_file
 
 
