@@ -49,7 +49,8 @@ class Stop:
         """Raises Interrupted if somebody asked. For the moments between two pieces of work."""
         if self.asked:
             raise Interrupted(
-                f"Stopped by {self.asked}. Nothing was published; finished units are kept, the one in hand too. {AGAIN}"
+                f"Stopped by {self.asked}. Nothing was published; finished units are kept. The one in hand was finished"
+                f" first. {AGAIN}"
             )
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
