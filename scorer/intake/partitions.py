@@ -105,6 +105,7 @@ def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partit
         InputError: a file is unreadable, or `key` is needed and missing.
     """
     root = canonical(listings)
+    _insist_on_steps(key)
     if root.endswith(".parquet"):
         with contextlib.suppress(NotFound):
             folder = root.rpartition("/")[0]
@@ -197,6 +198,16 @@ def _insist_on_one(listings: str, inner: set[str]) -> None:
         raise InputError(f"{listings} holds {len(inner)} partitions: {some}. Say which one with --partition.")
 
 
+def _insist_on_steps(key: str | None) -> None:
+    """A key becomes part of paths, of the input and of the output: nothing in it may lead up or out."""
+    for step in key.split("/") if key else ():
+        name, equals, value = step.partition("=")
+        if not (name and equals) or ".." in (name, value) or not step.isprintable() or "\\" in step:
+            raise InputError(
+                f"{key!r} is no partition key; expected Hive steps, for instance ds=2026-11-24. Nothing was read."
+            )
+
+
 def _opened(key: str, base: str, place: str, found: list[ObjectInfo], store: ObjectStore) -> Partition:
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda info: _footer(info, store), found))
@@ -208,4 +219,6 @@ def _footer(info: ObjectInfo, store: ObjectStore) -> tuple[InputFile, pa.Schema]
         parquet = pq.ParquetFile(handle)
         groups = range(parquet.metadata.num_row_groups)
         rows = tuple(parquet.metadata.row_group(group).num_rows for group in groups)
-        return InputFile(info.uri, info.etag, info.size, rows), parquet.schema_arrow
+        schema = parquet.schema_arrow
+        _ = schema.names  # a name that is no UTF-8 text is refused here, where the file can be named
+        return InputFile(info.uri, info.etag, info.size, rows), schema

@@ -54,6 +54,7 @@ def scan(partition: Partition, columns: Sequence[str], store: ObjectStore) -> It
         at = 0
         with reading(file.uri), store.open(file.uri, file.etag) as handle:
             for batch in _parquet(handle).iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+                batch.validate(full=True)
                 yield file.uri, at, batch
                 at += batch.num_rows
 
@@ -77,6 +78,7 @@ def _batches(parquet: pq.ParquetFile, units: list[Unit], columns: Sequence[str])
         if next_unit < len(units) and units[next_unit].start < stop:
             start = at
             for batch in parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=list(columns)):
+                batch.validate(full=True)  # text that is no UTF-8, indices beyond a dictionary: the file is damaged
                 yield start, batch
                 start += batch.num_rows
         at = stop

@@ -65,7 +65,7 @@ def parse(uri: str) -> Place:
 
 def canonical(uri: str) -> str:
     """The URI in its one canonical form, without a trailing slash."""
-    return parse(uri).uri.rstrip("/")
+    return parse(uri).uri.rstrip("/") or "/"  # the root of all files
 
 
 def join(uri: str, *parts: str) -> str:

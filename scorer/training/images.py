@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from scorer.errors import ImageFault, InputChanged
 from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.settings import ImageLimits
 
@@ -84,11 +85,14 @@ def cache_images(uris: Sequence[str], spec: PixelSpec, source: Source, folder: P
             with lock:
                 owner = owners.setdefault(digest, place)
             if owner == place:
-                decode_image(data, spec, source.limits, pixels[place])
+                decode_image(data, spec, source.limits, pixels[place], isolated.decode)
         except ImageFault as fault:
             faults[uri] = fault.reason
 
-    with ThreadPoolExecutor(source.threads, "examples") as pool:
+    with (
+        IsolatedDecoder(spec, source.limits, source.threads) as isolated,
+        ThreadPoolExecutor(source.threads, "examples") as pool,
+    ):
         for _ in pool.map(load, range(len(uris))):
             pass
     for uri, digest in digests.items():
