@@ -63,6 +63,9 @@ class Child:
 class Zygote:
     """Forks children; see zygote.py."""
 
+    rows_per_file = 0
+    """Of the children's output, smaller than any setting allows; 0: as set."""
+
     def __init__(self, process: "subprocess.Popen[bytes]", folder: Path, environ: Mapping[str, str]) -> None:
         self._process, self._folder, self._environ = process, folder, dict(environ)
         self._children: dict[int, Child] = {}
@@ -88,6 +91,7 @@ class Zygote:
             "kill": kill,
             "barrier": str(barrier) if barrier else None,
             "bundle": bundle,
+            "rows_per_file": self.rows_per_file,
             "log": str(child.log),
             "said": str(child.said),
             "environ": self._environ,

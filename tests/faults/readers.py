@@ -29,12 +29,14 @@ class Observations:
         empty: looks before the first version was there.
         versions: run ids in the order in which they were seen.
         wrong: what must never be seen.
+        mixed: versions not whole that a reader by listing may see where a version is several files.
     """
 
     polls: int = 0
     empty: int = 0
     versions: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    mixed: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class Expected:
 class Readers:
     """Three kinds of reader over one partition, each in a thread of its own."""
 
-    def __init__(self, root: str, key: str, expected: Expected) -> None:
-        self._root, self._key, self._expected = root, key, expected
+    def __init__(self, root: str, key: str, expected: Expected, several: bool = False) -> None:
+        """`several`: versions are several files, which no listing shows at once."""
+        self._root, self._key, self._expected, self._several = root, key, expected, several
         self._store = ObjectStore()
         self.seen = {name: Observations() for name in ("record", "listing", "symlink")}
         self._stopped = threading.Event()
@@ -78,6 +81,12 @@ class Readers:
             seen.polls += 1
             try:
                 found = look()
+            except NotFound as error:
+                if self._several and name == "listing":  # a part of the larger version, gone between LIST and GET
+                    seen.mixed += 1
+                else:
+                    seen.wrong.append(f"NotFound: {error}")
+                continue
             except Exception as error:
                 seen.wrong.append(f"{type(error).__name__}: {error}")
                 continue
@@ -85,6 +94,10 @@ class Readers:
                 seen.empty += 1
                 if seen.versions:
                     seen.wrong.append("the partition was gone")
+            elif self._several and name == "listing":
+                whole = Observations()
+                self._judge(whole, found)
+                seen.mixed += bool(whole.wrong)
             else:
                 self._judge(seen, found)
             time.sleep(PAUSE_S)

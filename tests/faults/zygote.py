@@ -94,6 +94,10 @@ def run(request: dict[str, Any]) -> int:
     kill = (request["kill"][0], request["kill"][1]) if request["kill"] else None
     shim = Shim(Path(request["log"]), kill, barrier)
     shim.install()
+    if request["rows_per_file"]:
+        from scorer.output.sinks import parquet
+
+        parquet.ROWS_PER_GROUP = request["rows_per_file"]  # a file is cut between row groups
     from scorer.cli import app
 
     try:
