@@ -216,9 +216,10 @@ def inspect(bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of t
     """Print what a bundle holds. Digests are checked, nothing is run."""
     with _exit_code():
         from scorer.model.bundle import load_bundle
+        from scorer.model.description import describe
         from scorer.objectstore import ObjectStore
 
-        typer.echo(load_bundle(bundle, ObjectStore()).describe())
+        typer.echo(describe(load_bundle(bundle, ObjectStore())))
 
 
 @bundle_app.command()

@@ -124,12 +124,6 @@ class Bundle:
         self.digests.check(path, data, self.uri)
         return data
 
-    def describe(self) -> str:
-        """The bundle as a plain text for people."""
-        from scorer.model.description import describe
-
-        return describe(self)
-
 
 def load_bundle(uri: str, store: ObjectStore) -> Bundle:
     """Read a bundle and check every file of it. Imports no TensorFlow; the graphs are checked when they are loaded.

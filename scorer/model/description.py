@@ -1,13 +1,12 @@
 """A bundle as a plain text for people."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from scorer.model.bundle import Bundle
+from scorer.model.bundle import Bundle
 
 
-def describe(bundle: "Bundle") -> str:
+def describe(bundle: Bundle) -> str:
     """What the bundle is, what it takes and gives, how good it was, what it was made with."""
     document, pixels = bundle.document, bundle.pixels
     facts = [

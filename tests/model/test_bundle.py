@@ -14,6 +14,7 @@ import pytest
 from scorer.errors import BundleError
 from scorer.model import strict_json
 from scorer.model.bundle import Bundle, insist_on_free_place, load_bundle, save_bundle
+from scorer.model.description import describe
 from scorer.model.digests import Digests
 from scorer.model.golden import GoldenRow
 from scorer.objectstore import ObjectStore
@@ -85,8 +86,9 @@ def test_a_bundle_without_a_version_takes_it_from_its_digest(folder: Path, tmp_p
 
 def test_reading_a_bundle_needs_no_tensorflow(folder: Path) -> None:
     code = (
-        "import sys; from scorer.model.bundle import load_bundle; from scorer.objectstore import ObjectStore\n"
-        f"load_bundle({str(folder)!r}, ObjectStore()).describe()\n"
+        "import sys; from scorer.model.bundle import load_bundle; from scorer.model.description import describe\n"
+        "from scorer.objectstore import ObjectStore\n"
+        f"describe(load_bundle({str(folder)!r}, ObjectStore()))\n"
         "print([name for name in ('tensorflow', 'keras', 'sklearn', 'pandas') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -102,7 +104,7 @@ def test_a_bundle_in_s3_is_the_same_bundle(bucket: Bucket, folder: Path) -> None
 
 def test_a_description_names_what_people_ask_for(folder: Path) -> None:
     bundle = load(folder)
-    text = bundle.describe()
+    text = describe(bundle)
     for fact in (
         f"bundle    houses {bundle.version}",
         bundle.digest,
@@ -279,7 +281,7 @@ def test_a_bundle_whose_json_is_mutated_at_random_is_read_or_refused_and_nothing
         reseal(folder)
         try:
             bundle = load(folder)
-            bundle.describe()
+            describe(bundle)
             _ = bundle.golden
         except BundleError as error:
             messages.append(str(error))
