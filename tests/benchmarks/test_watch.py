@@ -1,0 +1,46 @@
+"""What a run took."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import watch
+
+BURN = "import time; end = time.process_time() + 1.5\nwhile time.process_time() < end: pass\n"
+
+
+def test_a_run_is_charged_for_its_cpu_time_and_memory(tmp_path: Path) -> None:
+    program = f"data = bytearray(b'x') * (200 << 20)\n{BURN}"
+
+    sample = watch.run([sys.executable, "-c", program], tmp_path / "log")
+
+    assert 1.5 <= sample.cpu_s < 3
+    assert sample.wall_s >= 1.5
+    assert 200 < sample.peak_mib < 300
+
+
+def test_a_process_that_outlives_its_parent_is_charged_too_and_ended(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    grandchild = f"{BURN}open({str(alive)!r}, 'w').close()\ntime.sleep(60)"
+    child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {grandchild!r}], start_new_session=True)"
+    parent = (
+        f"import subprocess, sys, os, time; subprocess.run([sys.executable, '-c', {child!r}])\n"
+        f"while not os.path.exists({str(alive)!r}): time.sleep(0.1)\n"
+        "time.sleep(2)"
+    )
+
+    sample = watch.run([sys.executable, "-c", parent], tmp_path / "log", tree=True)
+
+    assert sample.cpu_s >= 1.5
+    assert sample.wall_s < 50
+
+
+def test_a_failed_run_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    with pytest.raises(watch.Failed, match="out of luck"):
+        watch.run([sys.executable, "-c", "raise SystemExit('out of luck')"], tmp_path / "log")
+
+
+def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(watch.Failed, match="ended with -9"):
+        watch.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", timeout_s=0.5)
