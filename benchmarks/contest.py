@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import limit, rounds
-from benchmarks.contestants import PEERS, PeerRunner, available
+from benchmarks.contestants import PEERS, PeerRunner, apart, available
 from benchmarks.gateway import Gateway
 from benchmarks.limit import Parts
 from benchmarks.ours import Ours
@@ -56,12 +56,15 @@ class Contest:
             ours["s3"].upload(4 * self.small["s3"])
         first = {place: runner.run(self.one_batch).wall_s for place, runner in ours.items() if self.one_batch}
         entries = {place: Entry(runner.run, self.small[place]) for place, runner in ours.items()}
-        entries = self._peers(keras_file) | entries
+        peers = self._peers(keras_file)
+        entries = {name: Entry(runner.run, runner.peer.small[self.name]) for name, runner in peers.items()} | entries
         batch = self._batch(next(iter(ours.values())))
         records = rounds.alternate(entries, turns, lambda: self._measure_parts(bundle, batch))
         figures = self._figures(records)
         for place, seconds in first.items():
             figures[place]["first_batch_s"] = seconds
+        for name, runner in peers.items():
+            figures[name]["scores_apart"] = apart(ours["local"].outs[-1], runner.outs[-1])
         shutil.rmtree(self.workload.folder / "runs", ignore_errors=True)
         return {"batch_images": batch, "left_out": self.left_out, "contestants": figures} | self._limits(figures)
 
@@ -74,16 +77,15 @@ class Contest:
             ours.run(min(self.small.values()))
         return ours.batch_images
 
-    def _peers(self, keras_file: Path) -> dict[str, Entry]:
-        entries = {}
+    def _peers(self, keras_file: Path) -> dict[str, PeerRunner]:
+        runners = {}
         for name in self.peers:
             peer = PEERS[name]
             if reason := available(name):
                 self.left_out[name] = reason
             elif self.name in peer.small:
-                runner = PeerRunner(peer, self.workload, keras_file, int(self.name), DISTINCT)
-                entries[name] = Entry(runner.run, peer.small[self.name])
-        return entries
+                runners[name] = PeerRunner(peer, self.workload, keras_file, int(self.name), DISTINCT)
+        return runners
 
     def _measure_parts(self, bundle: Path, batch: int) -> None:
         if not self.parts:

@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -60,6 +61,7 @@ class PeerRunner:
         size: side of its square.
         most_images: distinct images.
         tune: further NAME=JSON.
+        outs: what each run wrote: Parquet of listing_id and prediction.
     """
 
     peer: Peer
@@ -68,6 +70,7 @@ class PeerRunner:
     size: int
     most_images: int
     tune: tuple[str, ...] = ()
+    outs: list[Path] = field(default_factory=list)
 
     def run(self, rows: int) -> Sample:
         """Score so many listings into a place of its own.
@@ -85,19 +88,36 @@ class PeerRunner:
             command += ["--tune", value]
         sample = watch.run(command, folder / "log", environment=_environment(folder), tree=self.peer.tree)
         self._check(folder / "out", rows)
+        self.outs.append(folder / "out")
         first = folder / "first-batch"  # monotonic clock, as the watcher's
         return replace(sample, first_batch_s=float(first.read_text()) - sample.started) if first.exists() else sample
 
-    def scores(self, run: Path) -> pa.Table:
-        """listing_id and prediction as the peer wrote them."""
-        return pq.read_table(run, columns=["listing_id", "prediction"])
-
     def _check(self, out: Path, rows: int) -> None:
-        scores = self.scores(out)
+        scores = read_scores(out)
         distinct = pc.count_distinct(scores["listing_id"]).as_py()
         finite = pc.sum(pc.is_finite(scores["prediction"])).as_py()
         if (scores.num_rows, distinct, finite) != (rows, rows, rows):
             raise RuntimeError(f"{out}: {scores.num_rows:,} rows, {distinct:,} ids, {finite:,} scores for {rows:,}.")
+
+
+def read_scores(out: Path) -> pa.Table:
+    """listing_id and prediction, from a file or a folder of files."""
+    scores = pq.read_table(out, columns=["listing_id", "prediction"])
+    return scores.cast(pa.schema({"listing_id": pa.string(), "prediction": pa.float64()}))
+
+
+def apart(ours: Path, theirs: Path) -> dict[str, float]:
+    """How far two contestants' scores of the same listings lie apart: the pixels differ, the work must not.
+
+    Returns:
+        `mean` difference in standard deviations of our scores, and `correlation` of the two.
+    """
+    both = read_scores(ours).join(read_scores(theirs), "listing_id", join_type="inner", right_suffix="_theirs")
+    here, there = (both[name].to_numpy() for name in ("prediction", "prediction_theirs"))
+    return {
+        "mean": float(np.abs(here - there).mean() / here.std()),
+        "correlation": float(np.corrcoef(here, there)[0, 1]),
+    }
 
 
 def available(name: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import tables, watch
@@ -35,6 +35,9 @@ class Ours:
     batch_images: int = 0
     """Images a forward pass, as the last run's plan had it."""
 
+    outs: list[Path] = field(default_factory=list)
+    """Where each run's predictions lie, if local."""
+
     def run(self, rows: int) -> Sample:
         """Score a partition of so many listings, with one image each, into a place of its own.
 
@@ -54,6 +57,7 @@ class Ours:
         environment = {**ENVIRONMENT, **(self.server.environment if self.server else {})}
         sample = watch.run(command, folder / "log", environment=environment)
         self._check(run_id, folder, rows)
+        self.outs.append(folder / "predictions" / tables.KEY)
         return sample
 
     @property

@@ -7,6 +7,7 @@ The first argument names a peer, the second the model; each further one replaces
 
 import json
 import os
+import signal
 import sys
 
 from benchmarks import rounds
@@ -22,6 +23,7 @@ ROUNDS = int(os.environ.get("TUNE_ROUNDS", "2"))
 
 def main(name: str, model: str, *tried: str) -> None:
     """Run each set as often as the others and print what it took."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     workload, peer = Workload.at(HERE / ".work"), PEERS[name]
     _, keras_file = workload.model(model)
     entries = {}

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,47 +68,58 @@ def run(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     _adopt_orphans()
+    before = frozenset(child.pid for child in psutil.Process().children(recursive=True))
     started, machine = time.monotonic(), _machine_cpu_s()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, **(environment or {})},
-            cwd=CHECKOUT,
-        )
-        alarm = threading.Timer(timeout_s, process.kill)
-        alarm.start()
-        observer = _Observer(process.pid) if tree else None
+    process = _start(command, log, environment)
+    alarm = threading.Timer(timeout_s, process.kill)
+    alarm.start()
+    observer = _Observer(before) if tree else None
+    try:
         # wait4, not Popen.wait: the kernel's own account of the child, waited-for descendants included.
         _, status, usage = os.wait4(process.pid, 0)
         wall_s, machine = time.monotonic() - started, _machine_cpu_s() - machine
         process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
         alarm.cancel()
-    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    if observer is not None:
-        observer.stop()
-        cpu_s, peak_mib = max(cpu_s, observer.cpu_s), max(peak_mib, observer.peak_mib)
+        if observer is not None:
+            observer.stop()
+        _end(_descendants(before))
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise Failed(f"{' '.join(command)} ended with {process.returncode} after {wall_s:.0f} s; see {log}\n{tail}")
+    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    if observer is not None:
+        cpu_s, peak_mib = max(cpu_s, observer.cpu_s), max(peak_mib, observer.peak_mib)
     return Sample(wall_s, cpu_s, peak_mib, max(0.0, machine - cpu_s), started)
+
+
+def _start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            cwd=CHECKOUT,
+        )
 
 
 @dataclass
 class _Observer:
-    """Sees every descendant of ours that did not exist before, adopted orphans included."""
+    """Looks at what a run started, every second.
 
-    root: int
+    Attributes:
+        before: processes of ours that do not belong to the run.
+        peak_mib: the most memory that all had together.
+    """
+
+    before: frozenset[int]
     peak_mib: float = 0.0
     _cpu: dict[int, float] = field(default_factory=dict)
-    _before: frozenset[int] = frozenset()
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._before = frozenset(child.pid for child in psutil.Process().children(recursive=True)) - {self.root}
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -117,28 +129,37 @@ class _Observer:
         return sum(self._cpu.values())
 
     def stop(self) -> None:
-        """End what the command left behind, and the watching."""
+        """One last look, at what outlived the command; then no more."""
         self._stop.set()
         self._thread.join()
-        left = self._descendants()
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=5)
+        self._look()
 
     def _watch(self) -> None:
         while not self._stop.wait(EVERY_S):
-            memory = 0
-            for process in self._descendants():
-                try:
-                    times = process.cpu_times()
-                    self._cpu[process.pid] = times.user + times.system
-                    memory += process.memory_full_info().pss
-                except psutil.Error:  # ended meanwhile: what was last seen counts
-                    continue
-            self.peak_mib = max(self.peak_mib, memory / 2**20)
+            self._look()
 
-    def _descendants(self) -> list[psutil.Process]:
-        return [child for child in psutil.Process().children(recursive=True) if child.pid not in self._before]
+    def _look(self) -> None:
+        memory = 0
+        for process in _descendants(self.before):
+            try:
+                times = process.cpu_times()
+                self._cpu[process.pid] = times.user + times.system
+                memory += process.memory_full_info().pss
+            except psutil.Error:  # ended meanwhile: what was last seen counts
+                continue
+        self.peak_mib = max(self.peak_mib, memory / 2**20)
+
+
+def _descendants(before: frozenset[int]) -> list[psutil.Process]:
+    """Of ours, adopted orphans included, but for those that were there before."""
+    return [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
 
 
 def _machine_cpu_s() -> float:

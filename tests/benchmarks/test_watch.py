@@ -1,8 +1,12 @@
 """What a run took."""
 
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks import watch
@@ -44,3 +48,22 @@ def test_a_failed_run_shows_the_end_of_its_log(tmp_path: Path) -> None:
 def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
     with pytest.raises(watch.Failed, match="ended with -9"):
         watch.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", timeout_s=0.5)
+
+
+def test_what_runs_ends_with_whoever_watches_it(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    watched = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    program = f"import pathlib, sys\nfrom benchmarks import watch\nwatch.run([sys.executable, '-c', {watched!r}], {{}})"
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", program.format(f"pathlib.Path({str(tmp_path / 'log')!r})")],
+        cwd=watch.CHECKOUT,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    watcher.send_signal(signal.SIGINT)
+    watcher.wait(60)
+
+    assert not psutil.pid_exists(int(note.read_text()))
