@@ -24,6 +24,9 @@ from scorer.telemetry import Stages
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
+as_it_stands = tf.autograph.experimental.do_not_convert
+"""Autograph would read the source file again, and finds another one where the package was updated under a run."""
+
 ALIGNMENT = 64
 """Bytes. TensorFlow takes an array over without a copy only if it starts at a multiple of this."""
 
@@ -111,7 +114,7 @@ class ImagePipeline:
         self._stopped.clear()
         dataset = (
             tf.data.Dataset.from_generator(lambda: self._fetched(requests), output_signature=TICKET)
-            .map(self._decoded, num_parallel_calls=self._threads, deterministic=True)
+            .map(as_it_stands(self._decoded), num_parallel_calls=self._threads, deterministic=True)
             .prefetch(1)
             .with_options(_options())
         )
