@@ -14,7 +14,6 @@ from scorer.objectstore import join
 from scorer.output.commit import Ledger
 from tests.tiny import KEY, Market, listing, local_market
 
-
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
