@@ -121,16 +121,27 @@ class ImageTable:
 def image_table(column: pa.Array, max_images: int) -> ImageTable:
     """The first `max_images` images of each row of a list<string> or string column; empty entries do not count."""
     row, text = _flattened(column)
-    filled = pc.fill_null(pc.not_equal(text, ""), False)
-    row, text = row[filled.to_numpy(zero_copy_only=False)], text.filter(filled)
+    filled = pc.and_kleene(pc.is_valid(text), pc.binary_length(text).cast(pa.bool_()))
+    row, text = row[_numbers(filled.cast(pa.uint8())).astype(bool)], text.filter(filled)
     given = np.bincount(row, minlength=len(column)).astype(np.int32)
     position = np.arange(len(row)) - np.repeat(np.cumsum(given) - given, given)
     within = position < max_images
-    encoded = text.filter(pa.array(within)).dictionary_encode()
+    encoded = text.filter(_mask(within)).dictionary_encode()
     width = max(1, int(np.minimum(given, max_images).max(initial=0)))
     index = np.full((len(column), width), -1, np.int32)
-    index[row[within], position[within]] = encoded.indices.to_numpy(zero_copy_only=False)
+    index[row[within], position[within]] = _numbers(encoded.indices)
     return ImageTable(encoded.dictionary.to_pylist(), index, given)
+
+
+def _numbers(column: pa.Array) -> np.ndarray[Any, np.dtype[Any]]:
+    """Numbers without nulls, not copied. `to_numpy` would import pandas."""
+    return np.from_dlpack(column)
+
+
+def _mask(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.BooleanArray:
+    """Booleans of numpy as Arrow's. `pa.array` would import pandas to ask whether this is a Series: a second more."""
+    bits = pa.py_buffer(np.packbits(flags, bitorder="little").tobytes())
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(flags), [None, bits])
 
 
 def image_lists(column: pa.Array | pa.ChunkedArray) -> list[list[str]]:
@@ -162,7 +173,7 @@ def _flattened(column: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]], p
     check_image_column(column.type)
     if not _is_list(column.type):
         return np.arange(len(column)), pc.cast(column, pa.string())
-    row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    row = _numbers(pc.list_parent_indices(column)).astype(np.int64)
     return row, pc.cast(pc.list_flatten(column), pa.string())
 
 
