@@ -68,6 +68,7 @@ def _contest(workload: Workload, name: str, options: argparse.Namespace) -> dict
     }
     with ExitStack() as stack:
         contest = Contest(workload, name, small, options.peers, options.seconds, settings=tuple(options.set))
+        contest.peers_small = options.images or 0
         if "s3" in small:
             contest.server = stack.enter_context(serving(workload))
         if options.what == "smoke":
@@ -136,7 +137,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--peers", type=names, help=f"of {','.join(PEERS)}; by default all of them when full, else none"
     )
     parser.add_argument("--rounds", type=int, help="pairs of runs; the medians count")
-    parser.add_argument("--images", type=int, help="n of ours, of the pair n and 4n")
+    parser.add_argument("--images", type=int, help="n of the pair n and 4n, for everyone")
     parser.add_argument("--seconds", type=float, help="how long each part is measured")
     parser.add_argument("--no-parts", action="store_true", help="leave the parts out")
     parser.add_argument("--set", action="append", default=[], help="a setting of our job, NAME=VALUE; may be repeated")

@@ -26,6 +26,7 @@ class Contest:
         workload: images and tables.
         name: "64" or "224".
         small: n of ours by place; 4n is the large run.
+        peers_small: n of the peers; 0: each its own.
         peers: names in `contestants.PEERS`; those that cannot run here are left out and named.
         seconds: how long each part is measured.
         parts: which of them, if not all.
@@ -39,6 +40,7 @@ class Contest:
     name: str
     small: Mapping[str, int]
     peers: Sequence[str] = ()
+    peers_small: int = 0
     seconds: float = 3.0
     parts: Sequence[str] = limit.ALL
     server: Gateway | None = None
@@ -57,7 +59,9 @@ class Contest:
         first = {place: runner.run(self.one_batch).wall_s for place, runner in ours.items() if self.one_batch}
         entries = {place: Entry(runner.run, self.small[place]) for place, runner in ours.items()}
         peers = self._peers(keras_file)
-        entries = {name: Entry(runner.run, runner.peer.small[self.name]) for name, runner in peers.items()} | entries
+        entries = {
+            name: Entry(runner.run, self.peers_small or runner.peer.small[self.name]) for name, runner in peers.items()
+        } | entries
         batch = self._batch(next(iter(ours.values())))
         records = rounds.alternate(entries, turns, lambda: self._measure_parts(bundle, batch))
         figures = self._figures(records)

@@ -35,7 +35,7 @@ def main(name: str, model: str, *tried: str) -> None:
         except (Failed, RuntimeError) as error:
             say(f"{text}: {error}")
             continue
-        entries[text] = Entry(runner.run, peer.small[model] // 2)
+        entries[text] = Entry(runner.run, int(os.environ.get("TUNE_IMAGES", peer.small[model] // 2)))
     for text, record in rounds.alternate(entries, ROUNDS).items():
         found = record.figures()
         print(
