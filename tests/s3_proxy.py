@@ -95,8 +95,8 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One S3 request, hit by at most one fault."""
         self.requests.append((request.method, unquote(request.path)))
-        draw = self.dice.random()
-        fault = next((fault for fault in self.faults if fault.befalls(request, draw)), None)
+        # A draw for each fault: with one for all, the first would swallow those with smaller shares.
+        fault = next((fault for fault in self.faults if fault.befalls(request, self.dice.random())), None)
         if fault is None:
             return await self.forward(request, None)
         if fault.kind in BEFORE_THE_STORE:

@@ -39,6 +39,7 @@ class Night:
 
     seconds: float
     gets: int
+    injected: tuple[int, ...]
     scored: int
     degraded: int
     exit_code: int
@@ -59,10 +60,11 @@ def night(server: FaultyS3Server, bundle: str, faults: Sequence[Fault]) -> Night
         say(f"  {type(error).__name__}: {str(error)[:300]}")
         found = (0, 0, error.exit_code)
     seconds, gets = time.monotonic() - started, len(server.requests("GET", ".jpg"))
+    injected = tuple(server.injected())
     server.heal()
     listed = market.store.list_all(market.root + "/predictions")
     assert bool(listed) == (found[2] == 0), "a run that fails publishes nothing"
-    return Night(seconds, gets, *found)
+    return Night(seconds, gets, injected, *found)
 
 
 def say(line: str) -> None:
@@ -80,11 +82,17 @@ def main() -> int:
                 patch.setenv(name, value)
             nights = {name: night(server, bundle, faults) for name, faults in (("calm", CALM), ("bad", BAD))}
             nights["dead"] = night(server, bundle, DEAD)
-    say(f"{'store':<6} {'seconds':>8} {'image GETs':>11} {'scored':>7} {'degraded':>9} {'exit':>5}")
+    say(f"{'store':<6} {'seconds':>8} {'image GETs':>11} {'scored':>7} {'degraded':>9} {'exit':>5}  faults injected")
     for name, one in nights.items():
-        say(f"{name:<6} {one.seconds:>8.1f} {one.gets:>11,} {one.scored:>7,} {one.degraded:>9,} {one.exit_code:>5}")
+        figures = f"{one.seconds:>8.1f} {one.gets:>11,} {one.scored:>7,} {one.degraded:>9,} {one.exit_code:>5}"
+        say(f"{name:<6} {figures}  {one.injected}")
     calm, bad, dead = nights.values()
-    good = bad.scored == calm.scored == ROWS and not bad.degraded and bad.gets <= MOST_REQUESTS * calm.gets
+    good = (
+        all(bad.injected)
+        and bad.scored == calm.scored == ROWS
+        and not bad.degraded
+        and bad.gets <= MOST_REQUESTS * calm.gets
+    )
     return int(not (good and dead.exit_code == 75 and dead.seconds < SECONDS_TO_FAIL))
 
 
