@@ -102,6 +102,7 @@ def _start(command: Sequence[str], log: Path, environment: Mapping[str, str] | N
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             cwd=CHECKOUT,
+            start_new_session=True,  # Ray ends its whole process group when it shuts down; not us with it
         )
 
 
