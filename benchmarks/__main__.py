@@ -108,9 +108,12 @@ def _growth(workload: Workload, options: argparse.Namespace) -> list[dict[str, A
     bundle, _ = workload.model("64")
     ours = Ours(workload, bundle, max(GROWTH) // 2, settings=tuple(options.set))
     runs: list[tuple[int, Sample]] = []
-    for rows in GROWTH:
-        say(f"growth: {rows:,} images")
-        runs.append((rows, ours.run(rows)))
+    try:
+        for rows in GROWTH:
+            say(f"growth: {rows:,} images")
+            runs.append((rows, ours.run(rows)))
+    finally:
+        shutil.rmtree(workload.runs, ignore_errors=True)
     return [{"images": rows, "wall_s": run.wall_s, "cpu_s": run.cpu_s, "peak_mib": run.peak_mib} for rows, run in runs]
 
 

@@ -52,25 +52,28 @@ class Contest:
     def hold(self, turns: int) -> dict[str, Any]:
         """Run everything and give the figures: parts, limits, and those of each contestant."""
         bundle, keras_file = self.workload.model(self.name)
-        ours = {place: self._ours(bundle, place) for place in self.small}
+        ours, peers = {place: self._ours(bundle, place) for place in self.small}, self._peers(keras_file)
         if "s3" in ours:
             say("uploading the images")
             ours["s3"].upload(4 * self.small["s3"])
-        first = {place: runner.run(self.one_batch).wall_s for place, runner in ours.items() if self.one_batch}
-        entries = {place: Entry(runner.run, self.small[place]) for place, runner in ours.items()}
-        peers = self._peers(keras_file)
-        entries = {
-            name: Entry(runner.run, self.peers_small or runner.peer.small[self.name]) for name, runner in peers.items()
-        } | entries
-        batch = self._batch(next(iter(ours.values())))
-        records = rounds.alternate(entries, turns, lambda: self._measure_parts(bundle, batch))
-        figures = self._figures(records)
-        for place, seconds in first.items():
-            figures[place]["first_batch_s"] = seconds
-        for name, runner in peers.items():
-            figures[name]["scores_apart"] = apart(ours["local"].outs[-1], runner.outs[-1])
-        shutil.rmtree(self.workload.folder / "runs", ignore_errors=True)
+        try:
+            first = {place: runner.run(self.one_batch).wall_s for place, runner in ours.items() if self.one_batch}
+            batch = self._batch(next(iter(ours.values())))
+            records = rounds.alternate(self._entries(ours, peers), turns, lambda: self._measure_parts(bundle, batch))
+            figures = self._figures(records, first)
+            if "local" in ours:
+                for name in peers.keys() & figures.keys():
+                    figures[name]["scores_apart"] = apart(ours["local"].outs[-1], peers[name].outs[-1])
+        finally:
+            shutil.rmtree(self.workload.runs, ignore_errors=True)
         return {"batch_images": batch, "left_out": self.left_out, "contestants": figures} | self._limits(figures)
+
+    def _entries(self, ours: Mapping[str, Ours], peers: Mapping[str, PeerRunner]) -> dict[str, Entry]:
+        entries = {
+            name: Entry(runner.run, self.peers_small or runner.peer.small[self.name], dispensable=True)
+            for name, runner in peers.items()
+        }
+        return entries | {place: Entry(runner.run, self.small[place]) for place, runner in ours.items()}
 
     def _ours(self, bundle: Path, place: str) -> Ours:
         return Ours(self.workload, bundle, DISTINCT, self.server if place == "s3" else None, self.settings)
@@ -101,8 +104,12 @@ class Contest:
             limit.measure(bundle, files, batch, self.seconds, self.server, keys, precision, self.parts)
         )
 
-    def _figures(self, records: Mapping[str, Record]) -> dict[str, Any]:
-        return {name: record.figures() for name, record in records.items()}
+    def _figures(self, records: Mapping[str, Record], first: Mapping[str, float]) -> dict[str, Any]:
+        self.left_out |= {name: f"failed: {record.failure}" for name, record in records.items() if record.failure}
+        figures = {name: record.figures() for name, record in records.items() if record.large_runs}
+        for place, seconds in first.items():
+            figures[place]["first_batch_s"] = seconds
+        return figures
 
     def _limits(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Parts, and for each place the limit and the share of it that we reach."""

@@ -79,7 +79,7 @@ class PeerRunner:
             watch.Failed: it ended with an error.
             RuntimeError: it did not score every listing once.
         """
-        folder = self.workload.folder / "runs" / f"{self.peer.script}-{uuid.uuid4().hex[:8]}"
+        folder = self.workload.runs / f"{self.peer.script}-{uuid.uuid4().hex[:8]}"
         table = self.workload.listings(rows, self.most_images) / tables.KEY / "listings.parquet"
         command = [*(_namespace() if self.peer.namespace else ()), str(PEERS_PYTHON), "-m"]
         command += [f"benchmarks.peers.{self.peer.script}", "--table", str(table), "--model", str(self.model)]

@@ -46,7 +46,7 @@ class Ours:
             RuntimeError: it did not score every listing with its image.
         """
         run_id = uuid.uuid4().hex[:8]
-        folder = self.workload.folder / "runs" / run_id
+        folder = self.workload.runs / run_id
         listings, out = self._places(rows, folder, run_id)
         command = [sys.executable, "-m", "jobs.score", "--listings", listings, "--partition", tables.KEY]
         command += ["--bundle", str(self.bundle), "--predictions", f"{out}/predictions", "--state", f"{out}/state"]

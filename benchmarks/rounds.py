@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.watch import Sample
+from benchmarks.watch import Failed, Sample
 from benchmarks.workload import say
 
 
@@ -18,11 +18,13 @@ class Entry:
         small: n, listings of the small run.
         large: listings of the large one, by default 4n. The difference should take 20 s or more: start-up times differ
             by half a second from run to run.
+        dispensable: a failure costs this contestant its place, not the others their figures.
     """
 
     run: Callable[[int], Sample]
     small: int
     factor: int = 4
+    dispensable: bool = False
 
     @property
     def large(self) -> int:
@@ -38,6 +40,18 @@ class Record:
     large: int
     small_runs: list[Sample] = field(default_factory=list)
     large_runs: list[Sample] = field(default_factory=list)
+    failure: str = ""
+
+    def last(self) -> str:
+        """The latest turn, for people."""
+        if self.failure:
+            return f"failed, and is left out from now on: {self.failure}"
+        small, large = self.small_runs[-1], self.large_runs[-1]
+        rate = (self.large - self.small) / (large.wall_s - small.wall_s)
+        return (
+            f"{self.small:,} in {small.wall_s:.1f} s, {self.large:,} in {large.wall_s:.1f} s: {rate:,.0f} images/s,"
+            f" {large.peak_mib:,.0f} MiB; others took {large.others_cpu_s / large.wall_s:.2f} cores"
+        )
 
     def figures(self) -> dict[str, Any]:
         """Medians, and all runs behind them. A rate is the slope of one pair of runs, so that start-up drops out."""
@@ -76,13 +90,19 @@ def alternate(
     for turn in range(rounds):
         between()
         for name, entry in entries.items():
-            small, large = entry.run(entry.small), entry.run(entry.large)
-            records[name].small_runs.append(small)
-            records[name].large_runs.append(large)
-            rate = (entry.large - entry.small) / (large.wall_s - small.wall_s)
-            say(
-                f"round {turn + 1} of {rounds}: {name}: {entry.small:,} in {small.wall_s:.1f} s,"
-                f" {entry.large:,} in {large.wall_s:.1f} s: {rate:,.0f} images/s, {large.peak_mib:,.0f} MiB;"
-                f" others took {large.others_cpu_s / large.wall_s:.2f} cores"
-            )
+            if not records[name].failure:
+                _take_turn(entry, records[name])
+                say(f"round {turn + 1} of {rounds}: {name}: {records[name].last()}")
     return records
+
+
+def _take_turn(entry: Entry, record: Record) -> None:
+    try:
+        small, large = entry.run(entry.small), entry.run(entry.large)
+    except (Failed, RuntimeError) as error:
+        if not entry.dispensable:
+            raise
+        record.failure = str(error)
+        return
+    record.small_runs.append(small)
+    record.large_runs.append(large)

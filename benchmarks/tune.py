@@ -7,14 +7,16 @@ The first argument names a peer, the second the model; each further one replaces
 
 import json
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Mapping
 
 from benchmarks import rounds
 from benchmarks.__main__ import HERE
 from benchmarks.contest import DISTINCT
 from benchmarks.contestants import PEERS, PeerRunner
-from benchmarks.rounds import Entry
+from benchmarks.rounds import Entry, Record
 from benchmarks.watch import Failed
 from benchmarks.workload import Workload, say
 
@@ -36,7 +38,14 @@ def main(name: str, model: str, *tried: str) -> None:
             say(f"{text}: {error}")
             continue
         entries[text] = Entry(runner.run, int(os.environ.get("TUNE_IMAGES", peer.small[model] // 2)))
-    for text, record in rounds.alternate(entries, ROUNDS).items():
+    try:
+        _print(rounds.alternate(entries, ROUNDS))
+    finally:
+        shutil.rmtree(workload.runs, ignore_errors=True)
+
+
+def _print(records: Mapping[str, Record]) -> None:
+    for text, record in records.items():
         found = record.figures()
         print(
             f"{found['images_per_s']:8,.0f} images/s {found['cpu_ms_per_image']:7.2f} CPU ms"

@@ -31,6 +31,11 @@ class Workload:
         name = hashlib.sha256(source.encode()).hexdigest()[:8] if source else "generated"
         return cls(work.resolve() / name)
 
+    @property
+    def runs(self) -> Path:
+        """What the runs of this process write; another process on the same workload has a folder of its own."""
+        return self.folder / f"runs-{os.getpid()}"
+
     def images(self, count: int) -> list[Path]:
         """At least so many distinct files exist; returns exactly so many."""
         folder = self.folder / "images"

@@ -28,9 +28,9 @@ TUNING: dict[int, dict[str, Any]] = {
         "actor_cpus": 1,
         "draft": False,
         "blocks": 8,
-        "download": True,
-        "decode_cpus": 1,
-        "more_cpus": 2,
+        "download": False,
+        "decode_cpus": 0.9,
+        "more_cpus": 0,
     },
     224: {
         "batch": 64,
@@ -39,9 +39,9 @@ TUNING: dict[int, dict[str, Any]] = {
         "actor_cpus": 1,
         "draft": False,
         "blocks": 8,
-        "download": True,
-        "decode_cpus": 1,
-        "more_cpus": 2,
+        "download": False,
+        "decode_cpus": 0.9,
+        "more_cpus": 0,
     },
 }
 

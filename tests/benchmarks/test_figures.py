@@ -5,7 +5,7 @@ import pytest
 from benchmarks import limit, report, rounds
 from benchmarks.limit import Parts
 from benchmarks.rounds import Entry
-from benchmarks.watch import Sample
+from benchmarks.watch import Failed, Sample
 
 
 def sample(wall_s: float, cpu_s: float = 0.0, peak_mib: float = 0.0) -> Sample:
@@ -46,6 +46,26 @@ def test_contestants_take_turns() -> None:
     rounds.alternate({"a": runner("a"), "b": runner("b")}, 2)
 
     assert turns == [("a", 1), ("a", 4), ("b", 1), ("b", 4)] * 2
+
+
+def test_a_peer_that_fails_is_left_out_and_named_and_nobody_else_suffers() -> None:
+    def fail(images: int) -> Sample:
+        raise Failed("out of luck")
+
+    entries = {"peer": Entry(fail, 1, dispensable=True), "ours": Entry(lambda images: sample(wall_s=images), 1)}
+
+    records = rounds.alternate(entries, 2)
+
+    assert records["peer"].failure == "out of luck"
+    assert len(records["ours"].large_runs) == 2
+
+
+def test_a_failure_of_ours_ends_the_measurement() -> None:
+    def fail(images: int) -> Sample:
+        raise Failed("out of luck")
+
+    with pytest.raises(Failed):
+        rounds.alternate({"ours": Entry(fail, 1)}, 2)
 
 
 PARTS = Parts(
