@@ -5,7 +5,6 @@ and "Perform inference" (a class in `map_batches`, so that the model is loaded o
 """
 
 import fcntl
-import importlib
 import io
 import os
 import socket
@@ -82,9 +81,6 @@ def main() -> None:
         include_dashboard=False,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
-        # Ray 2.60: download()'s threads import this all at once, and whoever comes second finds half a module and
-        # gives None in place of the file's bytes (182 of 256 files). Imported before, there is no race.
-        runtime_env={"worker_process_setup_hook": import_early},
     )
     ray.data.DataContext.get_current().enable_progress_bars = False
     rows = ray.data.read_parquet(
@@ -102,11 +98,6 @@ def main() -> None:
     )
     scores.write_parquet(wanted.out)
     ray.shutdown()
-
-
-def import_early() -> None:
-    """Runs in every worker before its first task."""
-    importlib.import_module("fsspec.implementations.http")
 
 
 def _alone_on_loopback() -> None:

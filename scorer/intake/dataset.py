@@ -1,4 +1,4 @@
-"""The tf.data chain from image URIs to fixed-size batches of pixels, readable top to bottom."""
+"""The tf.data chain from image URIs to embeddings in batches of fixed size, readable top to bottom."""
 
 import itertools
 import os
@@ -23,6 +23,7 @@ from scorer.settings import ImageLimits, Speed
 from scorer.telemetry import Stages
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 as_it_stands = tf.autograph.experimental.do_not_convert
 """Autograph would read the source file again, and finds another one where the package was updated under a run."""
@@ -32,7 +33,11 @@ ALIGNMENT = 64
 
 
 TICKET = tf.TensorSpec([], tf.int64)
-"""What travels ahead of the pixels: the number of a request, whose bytes stay out of TensorFlow's strings (a copy)."""
+"""What travels through the chain: the number of a request, whose bytes stay out of TensorFlow's strings (a copy)."""
+
+SPARE_CALLS = 1
+"""Batches in hand beyond those that are worked on: a batch that is ready early waits for its turn, its thread need not.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,28 +61,26 @@ class Request:
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """The pixels of a request.
+    """What became of a request.
 
     Attributes:
         request: what was asked for.
-        pixels: uint8 [batch_images, size, size, 3]; rows from len(request.uris) on, and those of faults, are zero.
+        embeddings: float32 [len(request.uris), D], meaningless where there is a fault; None if no image can be used.
         faults: position within the request -> why this image cannot be used.
-        release: to be called when the pixels are not needed any more: their memory takes a later batch.
     """
 
     request: Request
-    pixels: Pixels
+    embeddings: Floats | None
     faults: dict[int, ImageFault]
-    release: Callable[[], None]
 
 
 @dataclass
 class _Flight:
-    """A request on its way: what is being fetched, and the buffer that it is decoded into."""
+    """A request on its way: what is being fetched, and what came of it."""
 
     request: Request
     loads: "list[_Load]"
-    pixels: Pixels = field(init=False)
+    embeddings: Floats | None = None
     faults: dict[int, ImageFault] = field(default_factory=dict)
 
 
@@ -86,7 +89,23 @@ _Load = Future[bytes | Pixels] | str | ImageFault
 
 
 class ImagePipeline:
-    """Fetches, decodes and resizes ahead of whoever consumes the batches. One `run` at a time."""
+    """Fetches, decodes, resizes and embeds ahead of whoever consumes the batches. One `run` at a time.
+
+    A batch stays with one thread from its first file to its embeddings: every core has work of its own and none waits
+    for the others within a layer (docs/decisions/pipeline.md).
+
+    Args:
+        fetcher: for remote images.
+        places: which URIs may be read.
+        spec: the square.
+        limits: on each image.
+        speed: threads, and requests that are fetched ahead.
+        stages: timers.
+        batch_images: the buffers' length; requests are no longer.
+        embed: uint8 [n, size, size, 3] -> float32 [n, D]; called from several threads. The pixels are its own until it
+            returns, C-contiguous and aligned to 64 bytes.
+        passes: calls of `embed` that keep no core of this machine busy: batches in hand besides one a core.
+    """
 
     def __init__(
         self,
@@ -97,12 +116,15 @@ class ImagePipeline:
         speed: Speed,
         stages: Stages,
         batch_images: int,
+        embed: Callable[[Pixels], Floats],
+        passes: int = 0,
     ) -> None:
         self._fetcher, self._places = fetcher, places
         self._spec, self._limits, self._speed, self._stages = spec, limits, speed, stages
-        self._batch_images = batch_images
-        self._threads = speed.decode_threads or os.cpu_count() or 1
-        self._isolated = IsolatedDecoder(spec, limits, self._threads)
+        self._batch_images, self._embed = batch_images, embed
+        threads = speed.decode_threads or os.cpu_count() or 1
+        self._calls = threads + passes + SPARE_CALLS
+        self._isolated = IsolatedDecoder(spec, limits, threads)
         self._flights: dict[int, _Flight] = {}
         self._buffers: queue.SimpleQueue[Pixels] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -114,18 +136,15 @@ class ImagePipeline:
         self._stopped.clear()
         dataset = (
             tf.data.Dataset.from_generator(lambda: self._fetched(requests), output_signature=TICKET)
-            .map(as_it_stands(self._decoded), num_parallel_calls=self._threads, deterministic=True)
-            .prefetch(1)
-            .with_options(_options())
+            .map(as_it_stands(self._embedded), num_parallel_calls=self._calls, deterministic=True)
+            .with_options(_options(self._calls))
         )
         try:
-            for ticket, pixels in self._stages.waiting("wait for batches", dataset):
+            for ticket in self._stages.waiting("wait for batches", dataset):
                 flight = self._flights.pop(int(ticket))
-                self._raise_failure()  # before a batch that a failed decode left incomplete
+                self._raise_failure()  # before a batch that a failure left incomplete
                 self._stages.gauge("batches under way", len(self._flights))
-                yield ImageBatch(
-                    flight.request, pixels.numpy(), flight.faults, partial(self._buffers.put, flight.pixels)
-                )
+                yield ImageBatch(flight.request, flight.embeddings, flight.faults)
         finally:
             self._stopped.set()
             self._isolated.close()
@@ -168,29 +187,37 @@ class ImagePipeline:
                         raise error
         return ticket
 
-    def _decoded(self, ticket: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = tf.numpy_function(self._decode, [ticket], tf.uint8)
-        pixels.set_shape([self._batch_images, self._spec.size, self._spec.size, 3])
-        return ticket, pixels
+    def _embedded(self, ticket: tf.Tensor) -> tf.Tensor:
+        done = tf.numpy_function(self._work, [ticket], tf.int64)
+        done.set_shape([])
+        return done
 
-    def _decode(self, ticket: int) -> Pixels:
-        """Runs in TensorFlow's threads; reading, decoding and resizing release the GIL."""
+    def _work(self, ticket: int) -> np.int64:
+        """Runs in TensorFlow's threads; reading, decoding, resizing and the forward pass release the GIL."""
         flight = self._flights[int(ticket)]
-        pixels = flight.pixels = self._buffer()
-        with self._stages("decode", len(flight.loads)):
-            for position, load in enumerate(flight.loads):
-                try:
-                    self._into(pixels[position], load, flight.request.isolate)
-                except ImageFault as fault:
-                    flight.faults[position] = fault
-                    pixels[position] = 0
-                except BaseException as error:
-                    self._failure = error
-                    self._stopped.set()
-                    break
-            pixels[len(flight.loads) :] = 0
-        flight.loads = []
-        return pixels
+        number = len(flight.loads)
+        pixels = self._buffer()
+        try:
+            with self._stages("decode", number):
+                self._decode(flight, pixels)
+            if number > len(flight.faults) and not self._stopped.is_set():
+                with self._stages("image tower", number):
+                    flight.embeddings = self._embed(pixels[:number])
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._stopped.set()
+        finally:
+            flight.loads = []
+            self._buffers.put(pixels)
+        return np.int64(ticket)
+
+    def _decode(self, flight: _Flight, pixels: Pixels) -> None:
+        for position, load in enumerate(flight.loads):
+            try:
+                self._into(pixels[position], load, flight.request.isolate)
+            except ImageFault as fault:
+                flight.faults[position] = fault
+                pixels[position] = 0
 
     def _into(self, out: Pixels, load: _Load, isolate: bool) -> None:
         if isinstance(load, ImageFault):
@@ -221,8 +248,10 @@ class ImagePipeline:
             return raw[start : start + raw.size - ALIGNMENT].reshape(shape)
 
 
-def _options() -> tf.data.Options:
+def _options(calls: int) -> tf.data.Options:
     options = tf.data.Options()
+    # Threads of its own: these wait for forward passes, which run in TensorFlow's common ones.
+    options.threading.private_threadpool_size = calls + 1  # and the generator
     options.autotune.enabled = False  # with it, ending an iterator stalled up to 5 s in about half of the tries
     options.deterministic = True
     return options

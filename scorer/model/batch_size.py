@@ -1,6 +1,10 @@
 """How many images a forward pass should take on this machine: measured once, when the plan is made."""
 
+import os
+import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +12,9 @@ from scorer.model.predictor import Predictor
 
 CANDIDATES = (32, 64, 128, 256)
 """On CPUs 32 to 256 were fastest, and 1,024 took 6 GB for MobileNetV3 at 224 pixels."""
+
+MEMORY_SHARE = 0.6
+"""Of this machine's or container's memory, that a size may lead to; a CPU that runs out of it kills the process."""
 
 CANDIDATES_ON_GPU = (256, 512, 1024, 2048)
 
@@ -20,29 +27,46 @@ WORTH = 0.97
 def fastest_batch(predictor: Predictor) -> int:
     """The size with the least time per image; the smallest of those that are about as fast.
 
-    Sizes for which the memory does not suffice are out, and so are all larger ones. Takes a second or two.
+    Measured as the run will go: with as many passes at a time. Sizes for which the memory does not suffice are out, and
+    so are all larger ones. Takes a second or two.
     """
     sizes = CANDIDATES_ON_GPU if "GPU" in predictor.devices[0] else CANDIDATES
     best, best_time = sizes[0], np.inf
+    before, most = _resident(), MEMORY_SHARE * _memory()
     for size in sizes:
         predictor.batch_images = size
         took = _seconds_per_image(predictor, size)
-        if predictor.batch_images < size:
+        if predictor.batch_images < size or _resident() > most:
             break
         if took < best_time * WORTH:
             best, best_time = size, took
+        if 2 * _resident() - before > most:  # twice the images take about twice the memory
+            break
     predictor.batch_images = best
     return best
 
 
 def _seconds_per_image(predictor: Predictor, size: int) -> float:
     """Of the fastest of a few rounds; a first one, not counted, makes the kernels ready for the shape."""
-    side = predictor.bundle.pixels.size
+    side, callers = predictor.bundle.pixels.size, predictor.callers
     pixels = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), np.uint8)
-    predictor.embed(pixels)
     rounds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        predictor.embed(pixels)
-        rounds.append((time.perf_counter() - start) / size)
-    return min(rounds)
+    with ThreadPoolExecutor(callers) as threads:
+        for _ in range(1 + ROUNDS):
+            start = time.perf_counter()
+            list(threads.map(predictor.embed, [pixels] * callers))
+            rounds.append((time.perf_counter() - start) / size / callers)
+    return min(rounds[1:])
+
+
+def _resident() -> int:
+    """The most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _memory() -> int:
+    """Bytes that this process may take: the container's limit, or what the machine has."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = (Path(path) for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    found = (path.read_text().strip() for path in limits if path.is_file())
+    return min([pages, *(int(text) for text in found if text.isdigit())])

@@ -65,12 +65,12 @@ def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float) -> st
             f"The object store set the pace: {share('wait for images'):.0%} of the time was spent waiting for images."
             " Raise speed.fetch_concurrency, or bring the job nearer to its bucket."
         )
-    if share("image tower") >= 0.6:
+    if share("image tower") >= share("decode"):
         return (
-            f"The forward pass set the pace: {share('image tower'):.0%} of the time. A smaller precision, another GPU"
-            " or a larger speed.batch_images help."
+            f"The forward pass set the pace: {share('image tower'):.1f} threads were in it on average, with idle cores."
+            " A smaller precision, another GPU or a larger speed.batch_images help."
         )
     return (
-        f"Decoding set the pace: the forward pass waited {share('wait for batches'):.0%} of the time, with idle cores."
-        " Raise speed.decode_threads."
+        f"Decoding set the pace: {share('decode'):.1f} threads were at it on average, with idle cores. Raise"
+        " speed.decode_threads."
     )

@@ -1,8 +1,6 @@
 """The one loop: a stream of work units in, a stream of results out. Every engine runs it, none has its own."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,9 +51,9 @@ def score_units(units: Iterator[Unit], worker: Worker) -> Iterator[UnitResult]:
     """
     works = (_prepared(unit, rows, worker) for unit, rows in read_units(units, worker.columns, worker.store))
     batches = worker.images.run(_requests(works, worker))
-    for batch, embeddings in _embedded(batches, worker):
+    for batch in batches:
         work: UnitWork = batch.request.owner
-        work.take(batch, embeddings)
+        work.take(batch)
         if batch.request.last:
             yield _finished(work, worker)
 
@@ -82,40 +80,12 @@ class UnitWork:
     embeddings: Floats
     faults: dict[int, ImageFault] = field(default_factory=dict)
 
-    def take(self, batch: ImageBatch, embeddings: Floats) -> None:
+    def take(self, batch: ImageBatch) -> None:
         """Keep one batch of the unit's images."""
         first = batch.request.first
         self.faults.update({first + position: fault for position, fault in batch.faults.items()})
-        self.embeddings[first : first + len(embeddings)] = embeddings
-
-
-def _embedded(batches: Iterator[ImageBatch], worker: Worker) -> Iterator[tuple[ImageBatch, Floats]]:
-    """Each batch with its embeddings, float32 [images, D], in order; one under way for each replica of the model."""
-    replicas = len(worker.predictor.devices)
-    if replicas == 1:
-        for batch in batches:
-            yield batch, _embed(batch, worker)
-        return
-    with ThreadPoolExecutor(replicas, "replica") as pool:
-        under_way: deque[tuple[ImageBatch, Future[Floats]]] = deque()
-        for batch in batches:
-            under_way.append((batch, pool.submit(_embed, batch, worker)))
-            if len(under_way) == replicas:
-                first, embeddings = under_way.popleft()
-                yield first, embeddings.result()
-        for first, embeddings in under_way:
-            yield first, embeddings.result()
-
-
-def _embed(batch: ImageBatch, worker: Worker) -> Floats:
-    number = len(batch.request.uris)
-    try:
-        if number == len(batch.faults):
-            return np.zeros((number, worker.bundle.embedding_size), np.float32)
-        with worker.stages("image tower", number):
-            return worker.predictor.embed(batch.pixels[:number])
-    finally:
-        batch.release()
+        if batch.embeddings is not None:
+            self.embeddings[first : first + len(batch.embeddings)] = batch.embeddings
 
 
 def _prepared(unit: Unit, rows: pa.RecordBatch, worker: Worker) -> UnitWork:

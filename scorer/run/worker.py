@@ -45,6 +45,8 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
                 speed,
                 tools.stages,
                 plan.batch_images,
+                predictor.embed,
+                predictor.passes,
             ),
             refusals=Refusals(plan.ids.repeated, checked.contract),
             origin=Origin(plan.run_id, bundle.name, bundle.version, bundle.digest),

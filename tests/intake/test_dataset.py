@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from scorer.errors import StoreUnreachable
-from scorer.intake.dataset import ImagePipeline, Request
+from scorer.errors import StoreUnreachable, Terminal
+from scorer.intake.dataset import SPARE_CALLS, ImagePipeline, Request
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.objectstore import ObjectStore, join
@@ -34,7 +35,12 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def pipeline(root: str, fetcher: Fetcher) -> ImagePipeline:
     places = ImagePlaces.of(root, ImageSources())
-    return ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5)
+    return ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5, as_seen)
+
+
+def as_seen(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """An image tower that shows what it was given. float32 holds every byte exactly."""
+    return pixels.astype(np.float32)
 
 
 def requests(names: list[str], size: int = 5) -> Iterator[Request]:
@@ -50,16 +56,15 @@ def test_the_chain_gives_exactly_the_pixels_of_the_eager_call_in_order(root: str
     with Fetcher(store, ImageLimits(), 4) as fetcher:
         for _ in range(2):  # a second run uses the first one's buffers
             found = [
-                (batch.request.first, batch.pixels.copy(), batch.faults)
+                (batch.request.first, batch.embeddings, batch.faults)
                 for batch in pipeline(root, fetcher).run(requests(names))
             ]
             assert [first for first, _, _ in found] == list(range(0, len(names), 5))
             assert all(not faults for _, _, faults in found)
-            pixels = np.concatenate([part for _, part, _ in found])
-            assert pixels.shape[0] % 5 == 0
+            pixels = np.concatenate([part for _, part, _ in found if part is not None])
+            assert len(pixels) == len(names)
             for number, data in enumerate(GOOD):
                 assert np.array_equal(pixels[number], decode_image(data, SPEC, ImageLimits())), names[number]
-            assert not pixels[len(GOOD) :].any()
 
 
 def test_the_function_gives_the_same_bytes_in_a_graph() -> None:
@@ -84,9 +89,28 @@ def test_a_fault_leaves_a_hole_and_its_neighbours_whole(root: str) -> None:
             2: "image_unsupported",
             3: "image_forbidden",
         }
-        assert not batch.pixels[1:4].any()
+        assert batch.embeddings is not None
+        assert not batch.embeddings[1:4].any()
         for position in (0, 4):
-            assert np.array_equal(batch.pixels[position], decode_image(GOOD[0], SPEC, ImageLimits()))
+            assert np.array_equal(batch.embeddings[position], decode_image(GOOD[0], SPEC, ImageLimits()))
+
+
+def test_where_no_image_can_be_used_the_model_is_not_asked(tmp_path: Path) -> None:
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
+        (batch,) = pipeline(str(tmp_path), fetcher).run(requests(["none.jpg", "nor this.jpg"]))
+    assert batch.embeddings is None
+    assert sorted(batch.faults) == [0, 1]
+
+
+def test_an_error_of_the_model_comes_out_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD[0])
+
+    def too_large(pixels: object) -> np.ndarray[Any, np.dtype[np.float32]]:
+        raise Terminal("does not fit into memory")
+
+    monkeypatch.setattr(f"{__name__}.as_seen", too_large)
+    with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher, pytest.raises(Terminal, match="does not fit"):
+        list(pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 20)))
 
 
 def test_an_empty_request_keeps_its_turn(tmp_path: Path) -> None:
@@ -137,7 +161,7 @@ def test_what_is_fetched_and_decoded_ahead_is_bounded(tmp_path: Path) -> None:
         batches = pipeline(str(tmp_path), fetcher).run(asking())
         next(batches)
         threading.Event().wait(0.5)  # whoever could run ahead without bound has done so by now
-        assert asked <= 2 * SPEED.decode_threads + SPEED.buffered_batches + 6
+        assert asked <= SPEED.decode_threads + SPARE_CALLS + SPEED.buffered_batches + 6
         batches.close()
 
 
@@ -158,11 +182,12 @@ def test_asked_to_isolate_the_chain_loses_the_image_that_kills_its_decoder_and_n
         (tmp_path / f"{number}.jpg").write_bytes(GOOD[number] if number != 2 else b"TRAP:crash")
     places = ImagePlaces.of(str(tmp_path), ImageSources())
     with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
-        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5)
+        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5, as_seen)
         names = [f"{number}.jpg" for number in range(5)]
         (batch,) = chain.run(iter([Request("owner", 0, names, last=True, isolate=True)]))
         assert {position: str(fault) for position, fault in batch.faults.items()} == {
             2: "image_corrupt: its decoder crashed (SIGSEGV)"
         }
+        assert batch.embeddings is not None
         for position in (0, 1, 3, 4):
-            assert np.array_equal(batch.pixels[position], decode_image(GOOD[position], SPEC, ImageLimits()))
+            assert np.array_equal(batch.embeddings[position], decode_image(GOOD[position], SPEC, ImageLimits()))

@@ -44,9 +44,9 @@ def test_a_slow_store_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_slow_accelerator_and_slow_decoding_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = seen(monkeypatch, 10, 8, decode=(2, 2), image_tower=(9, 0), wait_for_batches=(0.5, 0))
-    assert profile(stages, 100).bottleneck.startswith("The forward pass set the pace: 90% of the time")
-    stages = seen(monkeypatch, 10, 8, decode=(8, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
-    assert profile(stages, 100).bottleneck.startswith("Decoding set the pace: the forward pass waited 80%")
+    assert profile(stages, 100).bottleneck.startswith("The forward pass set the pace: 0.9 threads were in it")
+    stages = seen(monkeypatch, 10, 8, decode=(12, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
+    assert profile(stages, 100).bottleneck.startswith("Decoding set the pace: 1.2 threads were at it")
 
 
 def test_a_run_without_images_has_nothing_to_say() -> None:
