@@ -1,7 +1,7 @@
 """One partition, from listings to published predictions. Start reading here."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from scorer.output.profile import SCORING, profile
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
 from scorer.run.check import check
+from scorer.run.observers import Account, Observer, tell
 from scorer.run.plan import freeze, make_plan, partition_state, plan_digest, planned
 from scorer.run.start import Start
 from scorer.run.tools import Tools
@@ -27,12 +28,13 @@ from scorer.settings import Job
 from scorer.telemetry import hushed
 
 
-def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
+def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Observer] = ()) -> RunManifest:
     """Every row read ends up scored, degraded, failed or quarantined; then, last of all, the run is published.
 
     Args:
         job: what to score, by which bundle, where to.
         tools: store, voice and timers; by default fresh ones.
+        observers: are told when the plan stands and how the run ended.
 
     Returns:
         The manifest of the published run; of the earlier one where this very work is published already.
@@ -42,7 +44,21 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
         SettingsError, InputError, ContractError, BundleError, AuditError, PublishedByAnother, Transient: nothing was
             published; what readers see is unchanged.
     """
-    tools, began = tools or Tools(), datetime.now(UTC)
+    account = Account(job, tools or Tools())
+    try:
+        manifest = _run(account, observers)
+    except BaseException as error:
+        account.end(error)
+        raise
+    else:
+        account.end(None)
+        return manifest
+    finally:
+        tell(observers, "ended", account)
+
+
+def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
+    job, tools = account.job, account.tools
     checked = check(job, tools.store)
     tools = replace(tools, store=trusted(tools.store, job.state_uri, job.single_writer))
     state = partition_state(job, checked.partition)
@@ -52,6 +68,7 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
     seen = ledger.read()
     digest = plan_digest(checked, job, seen)
     if seen.published(digest) or seen.was_taken_away(digest):
+        account.outcome = "published already"
         return _published_already(seen, digest, tools)
 
     ids = read_ids(checked.partition, tools.store)
@@ -61,7 +78,8 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
             from scorer.run.worker import batch_images
         mine = make_plan(digest, checked, ids, job, batch_images(checked.bundle, job))
         plan = freeze(mine, state, tools.store)
-    start = Start(job, tools, checked, plan, began)
+    start = account.start = Start(job, tools, checked, plan, account.began)
+    tell(observers, "started", account)
     finished = start.staging.finished()
     _score([unit for unit in plan.units if unit.id not in finished], start)
 
@@ -71,12 +89,13 @@ def score_partition(job: Job, tools: Tools | None = None) -> RunManifest:
     if not is_unchanged(checked.partition, tools.store):
         raise InputChanged(f"The files of {checked.partition} changed meanwhile. Nothing was published. Start again.")
 
-    manifest = _manifest(start, staged, counts, len(finished))
+    manifest = account.manifest = _manifest(start, staged, counts, len(finished))
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
     with tools.stop.finishing(f"{ledger.uri} says whether it was published; readers see one whole version either way."):
         ledger.publish(manifest, manifest_uri, seen)
         ledger.expose()
+    account.outcome = "published"
     tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}))
     tools.reporter.event("profile", manifest.profile.bottleneck, **manifest.profile.model_dump(exclude={"bottleneck"}))
     return manifest
