@@ -1,0 +1,45 @@
+"""train, and the demo that shows the whole way."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scorer.cli.app import EXIT_CODES, app, exit_code
+from scorer.cli.options import File, Listings, Set, named, store_for
+from scorer.settings import TrainJob, load
+from scorer.telemetry import hushed
+
+
+@app.command(epilog=EXIT_CODES)
+def train(
+    listings: Listings = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    bundle: Annotated[str | None, typer.Option(help="Folder or S3 prefix to write the bundle to.")] = None,
+    partition: Annotated[
+        list[str] | None, typer.Option(help="Train on this partition. May be repeated.  [default: all]")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Which towers with which sizes.")] = None,
+    job: File = None,
+    settings: Set = None,
+) -> None:
+    """Train a fused model on listings whose target is known, and write it as a bundle."""
+    with exit_code():
+        flags = named(settings, listings=listings, target=target, bundle=bundle, recipe=recipe)
+        wanted = load(TrainJob, file=job, flags={**flags, "partitions": partition or None})
+        with hushed():
+            from scorer.training.train import train as run
+
+        report = run(wanted, store_for(wanted), lambda line: typer.echo(line, err=True))
+        typer.echo(str(report))
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Option("--dir", help="A new or empty folder for the demo's files.")],
+) -> None:
+    """Make a small marketplace, train on it, score two nights: the whole way on local files in about two minutes."""
+    with exit_code():
+        from scorer.demo.demo import run_demo
+
+        run_demo(directory)
