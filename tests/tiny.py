@@ -20,7 +20,7 @@ KEY = "ds=2026-11-24"
 CITIES = ("Lyon", "Porto")
 
 
-def make_bundle(uri: str, store: ObjectStore | None = None) -> None:
+def make_bundle(uri: str, store: ObjectStore | None = None, seed: int = 3) -> None:
     """A fused model with random weights, saved as a bundle whose golden scores come from Keras itself."""
     import keras
     import tensorflow as tf
@@ -34,7 +34,7 @@ def make_bundle(uri: str, store: ObjectStore | None = None) -> None:
     from scorer.model.target import TargetTransform
     from scorer.settings import ImageLimits
 
-    keras.utils.set_random_seed(3)
+    keras.utils.set_random_seed(seed)
     preprocessing = Preprocessing(
         (
             NumberFeature("area", "double", fill=100.0, shift=100.0, scale=40.0, flag_missing=False),
@@ -123,9 +123,9 @@ class Market:
         return join(self.root, "listings")
 
     def job(self, **settings: Any) -> Job:
-        """The plain job on the one partition."""
+        """The plain job on the one partition. Its gates only warn: most tests spoil their few rows on purpose."""
         places = {"listings": self.listings, "bundle": self.bundle, "predictions": join(self.root, "predictions")}
-        return Job.model_validate({"partition": KEY, **places, **settings})
+        return Job.model_validate({"partition": KEY, "gates": {"enforce": False}, **places, **settings})
 
     def write(self, rows: Sequence[Mapping[str, Any]], name: str = "a.parquet", key: str = KEY, **options: Any) -> None:
         """Rows as one file of a partition."""

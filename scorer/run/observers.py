@@ -13,7 +13,7 @@ from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
-Outcome = Literal["published", "published already", "refused", "failed", "nothing to do"]
+Outcome = Literal["running", "published", "published already", "refused", "failed", "nothing to do"]
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Account:
     ended: datetime | None = None
     start: Start | None = None
     manifest: RunManifest | None = None
-    outcome: Outcome = "failed"
+    outcome: Outcome = "running"
     error: str = ""
     exit_code: int = 0
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Seen
 from scorer.run.check import Checked
 from scorer.settings import Job, Settings
+
+OPTIONAL_DECODERS = ("pillow_heif",)
+"""Packages that are there or not, and with them whether a format's images can be used."""
 
 TRIES = 5
 """To write a plan, or to read the one that is there."""
@@ -55,12 +59,14 @@ def partition_state(job: Job, partition: Partition) -> str:
 
 
 def plan_digest(checked: Checked, job: Job, seen: Seen) -> str:
-    """Identity of the work: the same at every start, on every machine.
+    """Identity of the work: the same at every start, on every machine that can decode the same formats.
 
     `--force` on top of something published makes it another one, the same at every start until something is published.
     """
     files = [f"{file.uri} {file.etag} {file.row_groups}" for file in checked.partition.files]
-    digest = _digest([checked.partition.key, checked.bundle.digest, job.fingerprint(), repr(checked.contract), *files])
+    decoders = [name for name in OPTIONAL_DECODERS if importlib.util.find_spec(name)]
+    parts = [checked.partition.key, checked.bundle.digest, job.fingerprint(), repr(checked.contract), *decoders, *files]
+    digest = _digest(parts)
     before = seen.record.current
     return f"{digest}-{_digest([before.publisher])[:8]}" if job.force and before is not None else digest
 

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from scorer.output.commit import Ledger, Version
 from tests.faults.processes import Child, Zygote, zygote
 from tests.faults.readers import Expected, Observations, Readers
 from tests.faults.shim import PHASES
-from tests.servers import moto
+from tests.servers import S3Server, gateway, moto
 from tests.tiny import KEY, Market, listing
 
 ROWS, ROWS_PER_UNIT = 60, 5
@@ -235,14 +235,18 @@ def _same(found: pa.Table, wanted: pa.Table) -> bool:
     return bool(found.select(names).equals(wanted.select(names)))
 
 
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[S3Server]]] = {"moto": moto, "gateway": gateway}
+"""moto ignores the conditions of a copy; the gateway behind its proxy checks signatures and every condition."""
+
+
 @contextmanager
 def campaign(folder: Path, store: str, seed: int, several: bool = False) -> Iterator[tuple[Campaign, Readers]]:
-    """A market on local files or in S3, with readers polling it."""
+    """A market on local files or on one of `SERVERS`, with readers polling it."""
     with ExitStack() as stack:
         environ: dict[str, str] = {}
         root = str(folder / "market")
-        if store == "s3":
-            server = stack.enter_context(moto(folder))
+        if store in SERVERS:
+            server = stack.enter_context(SERVERS[store](folder))
             environ, root = server.environment(), f"s3://{server.new_bucket()}/market"
             _adopt(environ)
         children = stack.enter_context(zygote(folder / "children", environ))
@@ -289,22 +293,26 @@ def table(figures: Figures, seen: dict[str, Observations], seconds: float) -> st
     return "\n".join([*lines, "", *problems, "No rule was broken." if not problems else f"{len(problems)} PROBLEMS"])
 
 
+def _runs(wanted: argparse.Namespace) -> list[tuple[str, int]]:
+    return [(what, getattr(wanted, what)) for what in ("local", "several", *SERVERS)]
+
+
 def main() -> int:
     """The campaigns that `make kills` wants."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--local", type=int, default=22, help="runs on local files")
     parser.add_argument("--several", type=int, default=8, help="runs on local files, each version several files")
-    parser.add_argument("--s3", type=int, default=10, help="runs in S3 (moto)")
+    parser.add_argument("--moto", type=int, default=5, help="runs in S3, where copies know no conditions")
+    parser.add_argument("--gateway", type=int, default=5, help="runs in S3, where every condition is checked")
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     failed = False
-    for what, runs in (("local", wanted.local), ("several", wanted.several), ("s3", wanted.s3)):
+    for what, runs in _runs(wanted):
         if not runs:
             continue
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-            store = "s3" if what == "s3" else "local"
-            with campaign(Path(folder), store, wanted.seed, what == "several") as (made, readers):
+            with campaign(Path(folder), what, wanted.seed, what == "several") as (made, readers):
                 for number in range(runs):
                     made.run(number)
             sys.stdout.write(f"== {what}\n{table(made.figures, readers.seen, time.monotonic() - began)}\n\n")

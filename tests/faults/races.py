@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Ledger
-from tests.faults.kills import Campaign, campaign
+from tests.faults.kills import SERVERS, Campaign, campaign
 from tests.faults.processes import SECONDS
 from tests.faults.readers import Readers
 from tests.tiny import KEY
@@ -61,13 +61,13 @@ def _broken(made: Campaign, number: int, racers: int, codes: Counter[int], said:
 
 
 def main() -> int:
-    """The races that `make kills` wants, on local files and in S3 (moto)."""
+    """The races that `make kills` wants, on local files and on both S3 servers."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--races", type=int, default=50, help="of two, and of six, on each store")
     parser.add_argument("--whole", type=int, default=2, help="of two whole jobs, on each store")
     wanted = parser.parse_args()
     failed = False
-    for store in ("local", "s3"):
+    for store in ("local", *SERVERS):
         with tempfile.TemporaryDirectory(prefix="races-") as name, campaign(Path(name), store, 0) as (made, readers):
             failed |= _races(store, made, readers, wanted.races, wanted.whole, Path(name))
     return int(failed)
@@ -83,12 +83,12 @@ def _races(store: str, made: Campaign, readers: Readers, races: int, whole: int,
             codes += race(made, number, racers, folder / f"race-{number}", staged=what == "staged units")
         seconds = time.monotonic() - began
         sys.stdout.write(
-            f"{store:<6} {times:>3} races of {racers} over {what:<13} exit codes {dict(codes)} {seconds:.0f} s\n"
+            f"{store:<7} {times:>3} races of {racers} over {what:<13} exit codes {dict(codes)} {seconds:.0f} s\n"
         )
         sys.stdout.flush()
     wrong = [*made.figures.broken, *(text for seen in readers.seen.values() for text in seen.wrong)]
     polls = {name: seen.polls for name, seen in readers.seen.items()}
-    sys.stdout.write("\n".join([f"{store:<6} readers polled {polls}, problems: {len(wrong)}", *wrong, ""]))
+    sys.stdout.write("\n".join([f"{store:<7} readers polled {polls}, problems: {len(wrong)}", *wrong, ""]))
     sys.stdout.flush()
     return bool(wrong)
 

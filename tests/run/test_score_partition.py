@@ -33,8 +33,11 @@ from scorer.model.batch_size import CANDIDATES
 from scorer.model.bundle import load_bundle
 from scorer.model.preprocessing import Preprocessing
 from scorer.objectstore import ObjectStore, join
+from scorer.output.commit import Ledger
 from scorer.output.staging import Staging, UnitResult
+from scorer.run.check import check
 from scorer.run.estimate import estimate
+from scorer.run.plan import plan_digest
 from tests import images, tiny
 from tests.conftest import Bucket, FaultyBucket
 from tests.s3_proxy import Fault
@@ -126,6 +129,17 @@ def test_sixteen_bits_move_scores_by_little_and_are_another_plan(market: Market)
     refused_again = market.job(precision="float16")
     with pytest.raises(SettingsError, match="float16 is for GPUs"):
         score_partition(refused_again)
+
+
+def test_a_machine_that_decodes_other_formats_has_plans_of_its_own(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = market.job()
+    checked, seen = check(job, market.store), Ledger(job.state_uri, tiny.KEY, market.store).read()
+    here = plan_digest(checked, job, seen)
+    assert plan_digest(checked, job, seen) == here
+    monkeypatch.setattr("scorer.run.plan.OPTIONAL_DECODERS", ())
+    assert plan_digest(checked, job, seen) != here
 
 
 def test_the_batch_size_is_measured_once_and_stands_in_the_plan(
