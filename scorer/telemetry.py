@@ -42,11 +42,18 @@ def hushed() -> Iterator[None]:
 
 @dataclass
 class Stage:
-    """Seconds that one stage was busy (wall, summed over threads), CPU seconds of its threads, and items handled."""
+    """Seconds that one stage was busy (wall, summed over threads), CPU seconds of its threads, and items handled.
+
+    Attributes:
+        first: when it was begun for the first time, seconds since 1970.
+        last: when it was left for the last time, seconds since 1970.
+    """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     items: int = 0
+    first: float = 0.0
+    last: float = 0.0
 
 
 class Stages:
@@ -66,7 +73,9 @@ class Stages:
         finally:
             wall, cpu = time.perf_counter() - wall, cpu_clock() - cpu
             with self._lock:
-                stage = self._stages.setdefault(name, Stage())
+                now = time.time()
+                stage = self._stages.setdefault(name, Stage(first=now - wall))
+                stage.first, stage.last = min(stage.first, now - wall), now
                 stage.wall_s += wall
                 stage.cpu_s += cpu
                 stage.items += items
@@ -83,17 +92,22 @@ class Stages:
             yield item
 
     def gauge(self, name: str, value: float) -> None:
-        """Note a level, for instance how long a queue is; `levels` gives its mean and maximum."""
+        """Note a level, for instance how long a queue is; `levels` gives its mean, maximum and latest value."""
         with self._lock:
             self._levels.setdefault(name, []).append(value)
 
     def levels(self) -> dict[str, dict[str, float]]:
-        """Name -> mean and max of what was noted."""
+        """Name -> mean, max and last of what was noted."""
         with self._lock:
             return {
-                name: {"mean": round(sum(values) / len(values), 2), "max": max(values)}
+                name: {"mean": round(sum(values) / len(values), 2), "max": max(values), "last": values[-1]}
                 for name, values in self._levels.items()
             }
+
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Stage -> when it was first begun and last left, in seconds since 1970."""
+        with self._lock:
+            return {name: (stage.first, stage.last) for name, stage in self._stages.items()}
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Stage -> wall_s, cpu_s, items; seconds to the millisecond."""
@@ -112,11 +126,13 @@ class Reporter:
         stream: where to; standard error, so that standard output stays the result.
         people: sentences instead of JSON; by default where the stream is a terminal.
         fields: put into every JSON line, for instance run_id.
+        under_way: the progress that was begun last, for whoever looks on from another thread.
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     people: bool | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    under_way: "Progress | None" = None
 
     def __post_init__(self) -> None:
         if self.people is None:
@@ -133,7 +149,8 @@ class Reporter:
 
     def progress(self, what: str, total: int) -> "Progress":
         """Progress over `total` rows."""
-        return Progress(self, what, total)
+        self.under_way = Progress(self, what, total)
+        return self.under_way
 
 
 @dataclass
