@@ -1,4 +1,5 @@
 # The container of the jobs: `scorer` with its locked dependencies, as nobody in particular, on a root it never writes to.
+# `make image` builds it where no engine runs, and tries it.
 #
 #   docker build -t scorer .                                    CPU
 #   docker build -t scorer:gpu --build-arg HARDWARE=gpu .       with the CUDA libraries; the host brings the driver
@@ -15,6 +16,7 @@ WORKDIR /build
 
 # Locks first: a change of code does not fetch 3 GB again. pip, not uv: it reads the builder's own pip configuration.
 # Only wheels: nothing is compiled, so that no compiler is needed; bytecode is written now, since later nothing can be.
+# What nobody runs here goes at once, 0.5 GB: TensorFlow's headers, the compiler library that it asks for, others' tests.
 COPY requirements.lock requirements-gpu.lock requirements-build.lock ./
 RUN case "$HARDWARE" in \
       cpu) lock=requirements.lock ;; \
@@ -24,7 +26,10 @@ RUN case "$HARDWARE" in \
     && python3 -m venv /tools \
     && python3 -m venv --without-pip /opt/scorer \
     && /tools/bin/pip install --require-hashes -r requirements-build.lock \
-    && /tools/bin/pip --python /opt/scorer/bin/python3 install --require-hashes --only-binary :all: -r "$lock"
+    && /tools/bin/pip --python /opt/scorer/bin/python3 install --require-hashes --only-binary :all: -r "$lock" \
+    && packages=/opt/scorer/lib/python3.11/site-packages \
+    && rm -rf "$packages/tensorflow/include" "$packages/clang/native" "$packages/pyarrow/include" \
+    && find "$packages" -type d -name tests -prune -exec rm -rf {} +
 
 COPY pyproject.toml README.md LICENSE ./
 COPY scorer scorer

@@ -31,7 +31,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
 
 .PHONY: help demo test kills lint format schemas bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
-        hadolint clean
+        hadolint image clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ fuzz: $(READY)  ## Damaged images, Parquet files and texts by the ten thousand (
 faults: $(READY)  ## A night on a bad store and one on a dead one, beside a calm one
 	$(BIN)/python -m tests.faults.store
 
+image: $(READY)  ## Build the Dockerfile without an engine and let it run the demo without rights; needs root
+	$(BIN)/python -m tests.container
+
 hadolint: $(READY)  ## Lint the Dockerfile
 	$(BIN)/hadolint Dockerfile
 
@@ -92,7 +95,7 @@ lock-check: $(READY)  ## Do the locks still follow from pyproject.toml?
 	    || { echo "$$lock does not follow from pyproject.toml. Run: make lock" >&2; exit 1; }; done
 
 clean:  ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(PEERS) benchmarks/.work $(DEMO_DIR) dist \
+	rm -rf $(VENV) $(PEERS) benchmarks/.work tests/container/.work $(DEMO_DIR) dist \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
