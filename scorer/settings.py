@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scorer.errors import SettingsError
 
@@ -76,6 +77,261 @@ class Speed(Settings):
     """Batches of images fetched or decoded ahead of the forward pass. Bounds the memory."""
 
 
+class Costs(Settings):
+    """What a machine costs, for estimates in money beside those in minutes."""
+
+    price_per_hour: float | None = Field(None, ge=0.0, allow_inf_nan=False)
+    """Price of one hour of the machine that the job runs on. Without it no cost is shown."""
+
+    currency: str = Field("", max_length=8)
+    """Shown behind every cost, for instance EUR."""
+
+
+def _off(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "null") else value
+
+
+Limit = Annotated[Annotated[float, Field(ge=0.0)] | None, BeforeValidator(_off)]
+"""A gate's limit; None, in texts `off`: none."""
+
+
+class Limits(Settings):
+    """When a gate warns, and when it blocks the publish: beyond these figures. off: never."""
+
+    warn: Limit = None
+    """Beyond this the gate warns; the run is published."""
+
+    fail: Limit = None
+    """Beyond this nothing is published; exit 4."""
+
+
+class ContractLimits(Limits):
+    """Share of the rows that are quarantined, 0 to 1."""
+
+    warn: Limit = 0.01
+    fail: Limit = 0.05
+
+
+class RowLimits(Limits):
+    """How many times more, or fewer, rows than the last partition, and than the one a week before: a ratio over 1."""
+
+    warn: Limit = 1.4
+    fail: Limit = 1.6
+
+
+class DegradedLimits(Limits):
+    """Share of the predicted rows that something was missing for, 0 to 1."""
+
+    warn: Limit = 0.6
+    fail: Limit = 0.9
+
+    rise_warn: Limit = 0.1
+    """By how much the share may exceed the last partition's before the gate warns."""
+
+    rise_fail: Limit = 0.3
+    """By how much the share may exceed the last partition's before nothing is published."""
+
+
+class FailedLimits(Limits):
+    """Share of the predicted rows without a prediction, 0 to 1."""
+
+    warn: Limit = 0.001
+    fail: Limit = 0.01
+
+
+class RangeLimits(Limits):
+    """Share of the predictions far outside what the training's targets span, 0 to 1."""
+
+    warn: Limit = 0.001
+    fail: Limit = 0.01
+
+
+class ImageFailureLimits(Limits):
+    """Share of the images that fail for one and the same reason, 0 to 1."""
+
+    warn: Limit = 0.02
+    fail: Limit = 0.1
+
+    reasons: dict[str, Limits] = Field(default_factory=dict)
+    """Limits of their own for some reasons: {"image_forbidden": {"fail": 0.01}}."""
+
+
+class FreshnessLimits(Limits):
+    """Age of the newest input file, in hours. Leave it off for backfills."""
+
+
+class PsiLimits(Limits):
+    """Population stability index. A normal distribution that moves by d standard deviations measures d squared."""
+
+    warn: Limit = 0.25
+    fail: Limit = 0.5
+
+
+class KsLimits(Limits):
+    """Kolmogorov-Smirnov distance: by how much the shares below some value differ at most, 0 to 1."""
+
+    warn: Limit = 0.2
+    fail: Limit = 0.3
+
+
+class Shift(Settings):
+    """How far apart two distributions may be. Either distance decides; each is judged only beyond its noise."""
+
+    psi: PsiLimits = PsiLimits()
+    """Of the shares in the bins of the training's profile."""
+
+    ks: KsLimits = KsLimits()
+    """Of numbers; categories have no order."""
+
+
+class NightlyPsiLimits(PsiLimits):
+    """Tighter: one night is closer to the next than to the training."""
+
+    warn: Limit = 0.1
+    fail: Limit = 0.25
+
+
+class NightlyKsLimits(KsLimits):
+    """Tighter, likewise."""
+
+    warn: Limit = 0.12
+    fail: Limit = 0.2
+
+
+class NightlyShift(Shift):
+    """Predictions of this partition against the last one's."""
+
+    psi: NightlyPsiLimits = NightlyPsiLimits()
+    ks: NightlyKsLimits = NightlyKsLimits()
+
+
+class FeatureDrift(Shift):
+    """Each feature, and the number of images, against the training."""
+
+    ignore: tuple[str, ...] = ()
+    """Features that move by themselves, for instance a year: not judged. `images per listing` is one of the names."""
+
+
+class Gates(Settings):
+    """What a run must pass before it is published. See docs/decisions/gates.md for what each measures."""
+
+    enforce: bool = True
+    """false: gates that fail only warn. For the first weeks with data that nobody has watched yet."""
+
+    contract: ContractLimits = ContractLimits()
+    """Quarantined rows."""
+
+    rows: RowLimits = RowLimits()
+    """Number of rows: a partition written twice, or half of one."""
+
+    degraded: DegradedLimits = DegradedLimits()
+    """Rows scored without something that they should have."""
+
+    failed: FailedLimits = FailedLimits()
+    """Rows without a prediction."""
+
+    images: ImageFailureLimits = ImageFailureLimits()
+    """Images that could not be used."""
+
+    range: RangeLimits = RangeLimits()
+    """Predictions beyond reason."""
+
+    score_shift: NightlyShift = NightlyShift()
+    """Predictions against the last published partition's."""
+
+    score_drift: Shift = Shift()
+    """Predictions against those of the training's held-back listings."""
+
+    feature_drift: FeatureDrift = FeatureDrift()
+    """Features against the training."""
+
+    freshness: FreshnessLimits = FreshnessLimits()
+    """Age of the input. Off by default."""
+
+    override: dict[str, str] = Field(default_factory=dict)
+    """Gate -> why it may fail this time. The run is published; who and why stand in the manifest. Take it out again."""
+
+    by: str | None = None
+    """Who overrides; by default the user that runs the job."""
+
+    @model_validator(mode="after")
+    def _overrides_are_known_and_say_why(self) -> Self:
+        known = sorted(type(self).model_fields.keys() - {"enforce", "override", "by"})
+        if unknown := sorted(self.override.keys() - set(known)):
+            raise ValueError(f"there is no gate {', '.join(unknown)} to override. Known: {', '.join(known)}")
+        if silent := sorted(gate for gate, why in self.override.items() if not why.strip()):
+            raise ValueError(f"say why {', '.join(silent)} may be overridden; the manifest keeps the reason")
+        return self
+
+
+class Lineage(Settings):
+    """OpenLineage events of each run. Off unless `to` is set; no run waits for them or fails with them."""
+
+    to: str | None = None
+    """Where events go: a lineage server, http://marquez:5000, or a local file that gets one line an event. The key of a
+    server is taken from OPENLINEAGE_API_KEY."""
+
+    namespace: str = Field("scorer", min_length=1)
+    """Of the job, among all jobs that the lineage server knows."""
+
+    name: str = Field("score_partition", min_length=1)
+    """Of the job. Give each of several scoring jobs one of its own."""
+
+    parent: str | None = None
+    """The run that started this one, as NAMESPACE/JOB/RUN_ID; by default what OPENLINEAGE_PARENT_ID says."""
+
+    @field_validator("to")
+    @classmethod
+    def _known_kind(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not value.startswith("file://"):
+            return _insist_on_http(value, "OPENLINEAGE_API_KEY")
+        return value
+
+    @field_validator("parent")
+    @classmethod
+    def _three_steps(cls, value: str | None) -> str | None:
+        if value is not None and len([step for step in value.rsplit("/", 2) if step]) != 3:
+            raise ValueError("expected NAMESPACE/JOB/RUN_ID")
+        return value
+
+
+class Telemetry(Settings):
+    """OpenTelemetry metrics and traces of each run. Off unless `otlp` is set; no run waits for them, or fails."""
+
+    otlp: str | None = None
+    """Base URL of a collector that takes OTLP over HTTP, http://collector:4318. Needs the extra `telemetry`.
+    Headers come from OTEL_EXPORTER_OTLP_HEADERS."""
+
+    every_seconds: float = Field(15.0, ge=1.0)
+    """Between two exports of metrics while a run goes."""
+
+    @field_validator("otlp")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        return None if value is None else _insist_on_http(value, "OTEL_EXPORTER_OTLP_HEADERS")
+
+
+def _insist_on_http(url: str, variable: str) -> str:
+    """Raises ValueError. The manifest of every run keeps the settings: a password among them would stay for good."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected http://HOST:PORT or https://HOST")
+    if parts.username or parts.password:
+        raise ValueError(f"no credentials in a URL, please: the environment variable {variable} is the place")
+    return url.rstrip("/")
+
+
+class Page(Settings):
+    """The page that a run leaves beside its manifest, and its entry in the series of runs."""
+
+    write: bool = True
+    """Whether there is one."""
+
+    gallery: int = Field(6, ge=0, le=24)
+    """Listings shown with a picture, of each kind: the highest, the lowest, those that moved most. 0: none, and the
+    state keeps no image."""
+
+
 class Job(Settings):
     """One scoring job: which listings, by which bundle, where to."""
 
@@ -99,6 +355,10 @@ class Job(Settings):
 
     bundle_key: str | None = None
     """Ed25519 public key (PEM). If given, only a bundle that was signed with its private key is scored by."""
+
+    bundle_digest: str | None = None
+    """If given, only the bundle with this digest is scored by; `scorer bundle inspect` prints it. A backfill insists on
+    the one that it began with."""
 
     contract: str | None = None
     """A contract (ODCS YAML) of your own for the listings: ranges, required columns; checked besides the built-in."""
@@ -135,6 +395,21 @@ class Job(Settings):
     speed: Speed = Speed()
     """Concurrency and batch sizes."""
 
+    lineage: Lineage = Lineage()
+    """Where OpenLineage events of the run go."""
+
+    telemetry: Telemetry = Telemetry()
+    """Where OpenTelemetry metrics and traces of the run go."""
+
+    costs: Costs = Costs()
+    """What a machine costs."""
+
+    gates: Gates = Gates()
+    """What a run must pass before it is published."""
+
+    page: Page = Page()
+    """The page of the run."""
+
     def fingerprint(self) -> str:
         """SHA-256 over every setting that can change a score or the rows written.
 
@@ -158,8 +433,9 @@ class Job(Settings):
 
 CHANGES_NO_SCORE = frozenset(
     {
-        *("listings", "partition", "bundle", "bundle_key", "predictions", "quarantine", "state"),
-        *("require_partition", "force", "single_writer", "grace_seconds", "speed"),
+        *("listings", "partition", "bundle", "bundle_key", "bundle_digest", "predictions", "quarantine", "state"),
+        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "speed", "costs", "page"),
+        *("lineage", "telemetry"),
     }
 )
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
@@ -389,7 +665,8 @@ def _explain(kind: type[Settings], error: ValidationError) -> str:
         elif problem["type"] == "missing":
             said = "required, but not given."
         else:
-            said = f"{problem['msg']} (got {str(problem['input'])[:80]!r})."
+            given = re.sub(r"//[^/@]*@", "//...@", str(problem["input"])[:80])  # a password in a URL
+            said = f"{problem['msg']} (got {given!r})."
         problems.setdefault(name, []).append(said)
     lines = [f"  {name}: {' Or: '.join(said)}" for name, said in problems.items()]
     return "\n".join([f"The settings do not fit ({kind.__name__}). Nothing was started.", *lines])

@@ -7,9 +7,10 @@ import typer
 
 # In the order in which `scorer --help` lists them.
 # isort: off
-from scorer.cli.app import app
+from scorer.cli.app import app as app
 from scorer.cli import scoring as scoring
 from scorer.cli import housekeeping as housekeeping
+from scorer.cli import quality as quality
 from scorer.cli import training as training
 from scorer.cli import bundles as bundles
 # isort: on

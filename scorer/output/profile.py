@@ -1,6 +1,7 @@
 """Where the time of a run went, and what set the pace: one sentence, and the setting to change."""
 
 import os
+from pathlib import Path
 
 from scorer.settings import Settings
 from scorer.telemetry import Stages
@@ -8,9 +9,15 @@ from scorer.telemetry import Stages
 SCORING = "scoring"
 """The stage around all others: its wall time is the run's, its CPU time the process's."""
 
+LOADING = "load TensorFlow"
+"""What only the first run of a process takes long for."""
+
+DRIVER = Path("/proc/driver/nvidia/gpus")
+"""Where NVIDIA's driver lists its GPUs, one folder each: known without TensorFlow, also in a container."""
+
 
 class Profile(Settings):
-    """What a run's image stages cost. Zero throughout where no image was read."""
+    """What a run's image stages cost: zero where no image was read. And on what kind of machine."""
 
     images: int = 0
     """Distinct images, per unit, that were fetched and decoded, or tried."""
@@ -20,6 +27,9 @@ class Profile(Settings):
     cores_busy: float = 0.0
     """CPU time over wall time: how many cores were at work, on average."""
     cores: int = 0
+    """Of the machine."""
+    gpus: int = 0
+    """Of the machine."""
     batches_under_way: float = 0.0
     """Batches asked for and not yet consumed, on average. Near its bound: all others wait for the forward pass."""
     bottleneck: str = "No image was read."
@@ -34,18 +44,28 @@ def profile(stages: Stages, images: int) -> Profile:
     """
     seen = stages.summary()
     if not images or SCORING not in seen:
-        return Profile()
+        return Profile(cores=cores(), gpus=gpus())
     wall, cpu = max(seen[SCORING]["wall_s"], 1e-3), seen[SCORING]["cpu_s"]
-    cores = os.cpu_count() or 1
     return Profile(
         images=images,
         images_per_s=round(images / wall, 1),
         cpu_ms_per_image=round(1000 * cpu / images, 3),
         cores_busy=round(cpu / wall, 2),
-        cores=cores,
+        cores=cores(),
+        gpus=gpus(),
         batches_under_way=stages.levels().get("batches under way", {"mean": 0.0})["mean"],
-        bottleneck=_sentence(seen, images, cpu / wall / cores),
+        bottleneck=_sentence(seen, images, cpu / wall / cores()),
     )
+
+
+def cores() -> int:
+    """Of this machine."""
+    return os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """NVIDIA GPUs of this machine."""
+    return len(list(DRIVER.iterdir())) if DRIVER.is_dir() else 0
 
 
 def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float) -> str:

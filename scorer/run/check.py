@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from scorer.contracts import Contract, read
-from scorer.errors import ContractError, InputError, NothingToDo, SettingsError
+from scorer.errors import BundleError, ContractError, InputError, NothingToDo, SettingsError
 from scorer.intake.partitions import Partition, open_partition
 from scorer.intake.rows import ID, IMAGES, check_image_column, is_string
 from scorer.model import signature
@@ -36,11 +36,30 @@ def check(job: Job, store: ObjectStore) -> Checked:
         NothingToDo: no such partition, or no row in it.
         SettingsError, InputError, ContractError, BundleError: what does not fit.
     """
+    return check_partition(job, *ready(job, store), store)
+
+
+def ready(job: Job, store: ObjectStore) -> tuple[Bundle, Contract | None]:
+    """What is the same for all partitions of a job: its bundle, and the contract of its listings.
+
+    Raises:
+        SettingsError, BundleError: what does not fit.
+    """
     _check_places(job)
     contract = read(store.get(job.contract).data.decode(errors="replace"), job.contract) if job.contract else None
     bundle = load_bundle(job.bundle, store)
+    if job.bundle_digest not in (None, bundle.digest):
+        raise BundleError(
+            f"The bundle {bundle.uri} has the digest {bundle.digest}, and bundle_digest insists on {job.bundle_digest}."
+            " Nothing was scored. Put that bundle back, or name the digest of this one."
+        )
     if job.bundle_key is not None:
         signature.insist(bundle.uri, bundle.digest, job.bundle_key, store)
+    return bundle, contract
+
+
+def check_partition(job: Job, bundle: Bundle, contract: Contract | None, store: ObjectStore) -> Checked:
+    """The partition of a job held against what `ready` gave. Raises as `check`."""
     partition = _existing(job, open_partition(job.listings, job.partition, store))
     for file, schema in zip(partition.files, partition.schemas, strict=True):
         _check_columns(schema, file.uri, bundle, contract)

@@ -16,7 +16,7 @@ from scorer.output import predictions, tally
 from scorer.output.audit import audit
 from scorer.output.commit import Ledger, Seen
 from scorer.output.manifest import BundleRef, RunManifest, Staged, versions
-from scorer.output.profile import SCORING, profile
+from scorer.output.profile import LOADING, SCORING, profile
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
 from scorer.run.check import check
@@ -74,7 +74,8 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     ids = read_ids(checked.partition, tools.store)
     plan = planned(digest, state, tools.store)
     if plan is None:
-        with hushed():  # imports TensorFlow, some 8 s: only where there is something to compute
+        # Imports TensorFlow, some 8 s: only where there is something to compute.
+        with hushed(), tools.stages(LOADING):
             from scorer.run.worker import batch_images
         mine = make_plan(digest, checked, ids, job, batch_images(checked.bundle, job))
         plan = freeze(mine, state, tools.store)
@@ -119,11 +120,11 @@ def _score(todo: list[Unit], start: Start) -> None:
     """Every unit of `todo` scored and staged, one by one."""
     if not todo:
         return
-    with hushed():
+    tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
+    with hushed(), tools.stages(LOADING):
         from scorer.run.retries import score_all
         from scorer.run.worker import worker
 
-    tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
     rows = sum(unit.rows for unit in todo)
     tools.reporter.fields["run_id"] = plan.run_id
     place = str(start.checked.partition)
