@@ -86,6 +86,10 @@ class AuditError(Terminal):
     exit_code = 4
 
 
+class GateError(AuditError):
+    """A gate refuses the run; it stays staged and unpublished, with a manifest that holds every verdict."""
+
+
 class PublishedByAnother(Terminal):
     """Another run published this partition in the meantime."""
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any, Literal
 
+from scorer.output.distribution import Distributions
+from scorer.output.gates.verdict import Verdict
 from scorer.output.profile import Profile
 from scorer.output.tally import Tally
 from scorer.settings import Settings
@@ -47,7 +49,8 @@ class RunManifest(Settings):
     """The account of one run over one partition. Written before the run is published, never changed afterwards."""
 
     format: Literal[1] = 1
-    outcome: Literal["published"] = "published"
+    outcome: Literal["published", "refused"] = "published"
+    """refused: a gate failed. Readers never saw the files."""
     run_id: str
     start: str
     """Which start of the run staged the published files."""
@@ -73,6 +76,10 @@ class RunManifest(Settings):
     settings: dict[str, Any]
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """Of every gate, in the order of their table."""
+    distributions: Distributions = Distributions()
+    """Of features, scores and images, in the bins of the bundle's profile."""
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,14 +11,15 @@ import pyarrow.parquet as pq
 from scorer.errors import AuditError, InputError, NotFound, StagingGone
 from scorer.intake.partitions import Unit, reading
 from scorer.objectstore import ObjectStore, file_name, join
+from scorer.output.distribution import Distributions
 from scorer.output.tally import Tally
 
-TALLY = b"scorer.tally"
+TALLY, DISTRIBUTIONS = b"scorer.tally", b"scorer.distributions"
 
 
 @dataclass(frozen=True)
 class UnitResult:
-    """A scored unit: its rows as they will be published, its refused rows, and the count of both.
+    """A scored unit: its rows as they will be published, its refused rows, the count of both, and how they look.
 
     Attributes:
         transient_faults: images that the store may deliver on another try.
@@ -28,6 +30,15 @@ class UnitResult:
     quarantine: pa.Table
     tally: Tally
     transient_faults: int = 0
+    distributions: Distributions = field(default_factory=Distributions)
+
+
+class StagedUnit(NamedTuple):
+    """A finished unit as it is read back."""
+
+    predictions: pa.Table
+    tally: Tally
+    distributions: Distributions
 
 
 class Staging:
@@ -44,7 +55,10 @@ class Staging:
         """Both files of a unit. Written twice by two workers they are equal but for the time."""
         if result.quarantine.num_rows:
             self._store.put(self._uri(result.unit.id, "quarantine"), _bytes(result.quarantine))
-        metadata = {TALLY: result.tally.model_dump_json().encode()}
+        metadata = {
+            TALLY: result.tally.model_dump_json().encode(),
+            DISTRIBUTIONS: result.distributions.model_dump_json().encode(),
+        }
         self._store.put(self._uri(result.unit.id, "predictions"), _bytes(result.predictions, metadata))
 
     def finished(self) -> frozenset[str]:
@@ -53,8 +67,8 @@ class Staging:
         end = f".{self._run_id}.predictions.parquet"
         return frozenset(name.removesuffix(end) for name in names if name.endswith(end))
 
-    def predictions(self, units: Iterable[Unit]) -> Iterator[tuple[pa.Table, Tally]]:
-        """Predictions and tally of each unit, in the order of the units.
+    def predictions(self, units: Iterable[Unit]) -> Iterator[StagedUnit]:
+        """Predictions, tally and distributions of each unit, in the order of the units.
 
         Raises:
             AuditError: a staged file is damaged.
@@ -62,7 +76,10 @@ class Staging:
         """
         for unit in units:
             table = self._read(self._uri(unit.id, "predictions"))
-            yield table, Tally.model_validate_json((table.schema.metadata or {})[TALLY])
+            said = table.schema.metadata or {}
+            # Units that an earlier version staged carry no distributions; the gates then judge by the others.
+            distributions = Distributions.model_validate_json(said.get(DISTRIBUTIONS, b"{}"))
+            yield StagedUnit(table, Tally.model_validate_json(said[TALLY]), distributions)
 
     def quarantine(self, units: Iterable[Unit]) -> Iterator[pa.Table]:
         """The refused rows of units that have some. Raises as `predictions`."""

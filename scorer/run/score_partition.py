@@ -12,13 +12,16 @@ from scorer.errors import InputChanged, Interrupted
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Unit, is_unchanged
 from scorer.objectstore import join, trusted
-from scorer.output import predictions, tally
+from scorer.output import distribution, predictions, tally
 from scorer.output.audit import audit
 from scorer.output.commit import Ledger, Seen
+from scorer.output.distribution import Distributions
+from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, RunManifest, Staged, versions
 from scorer.output.profile import LOADING, SCORING, profile
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
+from scorer.run import judge
 from scorer.run.check import check
 from scorer.run.observers import Account, Observer, tell
 from scorer.run.plan import freeze, make_plan, partition_state, plan_digest, planned
@@ -41,6 +44,8 @@ def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Ob
 
     Raises:
         NothingToDo: no such partition, or no row in it.
+        GateError: a gate refuses what was scored; the same job with other limits, or an override, judges again
+            without scoring again.
         SettingsError, InputError, ContractError, BundleError, AuditError, PublishedByAnother, Transient: nothing was
             published; what readers see is unchanged.
     """
@@ -84,20 +89,25 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     finished = start.staging.finished()
     _score([unit for unit in plan.units if unit.id not in finished], start)
 
-    staged, counts = _stage(start)
+    staged, counts, distributions = _stage(start)
     with tools.stages("audit", plan.rows):
         audit(staged, counts, ids, tools.store)
     if not is_unchanged(checked.partition, tools.store):
         raise InputChanged(f"The files of {checked.partition} changed meanwhile. Nothing was published. Start again.")
 
-    manifest = account.manifest = _manifest(start, staged, counts, len(finished))
+    with tools.stages("gates"):
+        verdicts = judge.verdicts(start, counts, distributions, seen)
+    judge.say(verdicts, tools)
+    manifest = account.manifest = _manifest(start, staged, counts, len(finished), distributions, verdicts)
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
+    judge.insist(manifest, staged.folder)
     with tools.stop.finishing(f"{ledger.uri} says whether it was published; readers see one whole version either way."):
         ledger.publish(manifest, manifest_uri, seen)
         ledger.expose()
     account.outcome = "published"
-    tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}))
+    gates = {verdict.gate: verdict.status for verdict in verdicts}
+    tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}), gates=gates)
     tools.reporter.event("profile", manifest.profile.bottleneck, **manifest.profile.model_dump(exclude={"bottleneck"}))
     return manifest
 
@@ -149,15 +159,17 @@ def _score(todo: list[Unit], start: Start) -> None:
         progress.finish()
 
 
-def _stage(start: Start) -> tuple[Staged, Tally]:
+def _stage(start: Start) -> tuple[Staged, Tally, Distributions]:
     """The units put together in the order of the input, in a folder of this start's own."""
     job, plan, store, staging = start.job, start.plan, start.tools.store, start.staging
     tallies: list[Tally] = []
+    shapes: list[Distributions] = []
 
     def scored() -> Iterator[pa.Table]:
-        for table, unit_tally in staging.predictions(plan.units):
-            tallies.append(unit_tally)
-            yield table
+        for unit in staging.predictions(plan.units):
+            tallies.append(unit.tally)
+            shapes.append(unit.distributions)
+            yield unit.predictions
 
     def destination(kind: str, listed: str, schema: pa.Schema) -> parquet.Destination:
         place = join(listed, plan.partition) if plan.partition else listed
@@ -169,12 +181,20 @@ def _stage(start: Start) -> tuple[Staged, Tally]:
         refused = [unit for unit, counted in zip(plan.units, tallies, strict=True) if counted.quarantined]
         schema = built_in("quarantine").arrow_schema()
         rest = parquet.stage(staging.quarantine(refused), destination("quarantine", job.quarantine_uri, schema), store)
-    return Staged(start.staged_folder, parts, rest), tally.add(tallies)
+    return Staged(start.staged_folder, parts, rest), tally.add(tallies), distribution.add(shapes)
 
 
-def _manifest(start: Start, staged: Staged, counts: Tally, units_done_earlier: int) -> RunManifest:
+def _manifest(
+    start: Start,
+    staged: Staged,
+    counts: Tally,
+    units_done_earlier: int,
+    distributions: Distributions,
+    verdicts: tuple[Verdict, ...],
+) -> RunManifest:
     bundle, plan = start.checked.bundle, start.plan
     return RunManifest(
+        outcome="refused" if any(verdict.status == "fail" for verdict in verdicts) else "published",
         run_id=plan.run_id,
         start=start.token,
         partition=plan.partition,
@@ -193,6 +213,8 @@ def _manifest(start: Start, staged: Staged, counts: Tally, units_done_earlier: i
         profile=profile(start.tools.stages, counts.images_read),
         settings=start.job.model_dump(mode="json"),
         versions=versions(),
+        verdicts=verdicts,
+        distributions=distributions,
     )
 
 

@@ -12,12 +12,14 @@ from scorer.intake.partitions import Unit
 from scorer.intake.rows import IMAGES, ImageTable, image_table, read_units
 from scorer.model.bundle import Bundle
 from scorer.model.predictor import Floats, Predictor
+from scorer.model.preprocessing import floats
 from scorer.objectstore import ObjectStore
 from scorer.output import predictions, quarantine
 from scorer.output.predictions import Mask, Origin, ScoredRows
 from scorer.output.quarantine import Refusals, Verdicts
 from scorer.output.staging import UnitResult
 from scorer.output.tally import Fault, count
+from scorer.run.sketch import Sketcher
 from scorer.telemetry import Stages
 
 
@@ -35,6 +37,7 @@ class Worker:
     predictor: Predictor
     images: ImagePipeline
     refusals: Refusals
+    sketcher: Sketcher
     origin: Origin
     columns: tuple[str, ...]
     store: ObjectStore
@@ -113,6 +116,8 @@ def _finished(work: UnitWork, worker: Worker) -> UnitResult:
     with worker.stages("head", work.kept.num_rows):
         scored = _scored(work, worker)
         table = predictions.table(scored, worker.origin)
+        final = floats(table.column("prediction").combine_chunks())
+        distributions = worker.sketcher.sketch(work.kept, final, scored.images_used)
     unit = work.unit
     refused = quarantine.table(work.rows, work.verdicts, unit.file, unit.start, worker.origin.run_id)
     faults = [
@@ -120,7 +125,8 @@ def _finished(work: UnitWork, worker: Worker) -> UnitResult:
         for position, fault in sorted(work.faults.items())
     ]
     tally = count(table, refused, faults, len(work.images.uris)).model_copy(update={"rows_in": work.rows.num_rows})
-    return UnitResult(unit, table, refused, tally, sum(fault.transient for fault in work.faults.values()))
+    transient_faults = sum(fault.transient for fault in work.faults.values())
+    return UnitResult(unit, table, refused, tally, transient_faults, distributions)
 
 
 def _scored(work: UnitWork, worker: Worker) -> ScoredRows:

@@ -13,6 +13,7 @@ from scorer.output.quarantine import Refusals
 from scorer.run.check import Checked
 from scorer.run.plan import Plan
 from scorer.run.score_units import Worker
+from scorer.run.sketch import Sketcher
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
@@ -49,6 +50,7 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
                 predictor.passes,
             ),
             refusals=Refusals(plan.ids.repeated, checked.contract),
+            sketcher=Sketcher.of(bundle),
             origin=Origin(plan.run_id, bundle.name, bundle.version, bundle.digest),
             columns=checked.columns,
             store=tools.store,

@@ -61,17 +61,18 @@ def column_profile(column: pa.ChunkedArray) -> dict[str, Any]:
 
 
 def numbers_profile(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Quantiles, and the share of values in bins of about equal weight.
+    """Quantiles, and the share of values in bins of about equal weight; of how many rows, which bounds the noise.
 
     `edges` are the inner edges, ascending and distinct; `shares` has one more entry: below the first edge, ..., from
     the last edge on. Shares count the values that are there; the others are the null share.
     """
     there = values[np.abs(values) <= LARGEST]
     if not len(there):
-        return {"null_share": 1.0, "quantiles": {}, "edges": [], "shares": []}
+        return {"rows": len(values), "null_share": 1.0, "quantiles": {}, "edges": [], "shares": []}
     edges = np.unique(np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, there, side="right")
     return {
+        "rows": len(values),
         "null_share": 1 - len(there) / len(values),
         "mean": float(there.mean()),
         "deviation": float(there.std()),

@@ -86,7 +86,7 @@ def test_a_unit_is_finished_when_its_predictions_are_there(root: str) -> None:
     assert staging.finished() == frozenset()
     staging.save(UnitResult(unit, table, rest, counts))
     assert staging.finished() == {"u1"}
-    ((read, read_counts),) = staging.predictions([unit])
+    ((read, read_counts, _),) = staging.predictions([unit])
     assert read.replace_schema_metadata(None).equals(table)
     assert read_counts == counts
     assert next(staging.quarantine([unit])).equals(rest)
