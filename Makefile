@@ -56,8 +56,9 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-schemas: $(READY)  ## Regenerate the JSON Schemas that follow from classes
+schemas: $(READY)  ## Regenerate what follows from classes: the JSON Schemas and docs/settings.md
 	$(BIN)/python -m scorer.run.schemas schemas
+	$(BIN)/python -m scorer.run.reference docs/settings.md
 
 bench: $(READY) $(PEERS)/.ready  ## Ours beside Keras, Ray, Daft and Spark, both models: 50 minutes on 2 cores
 	$(BIN)/python -m benchmarks > /dev/null
