@@ -358,6 +358,7 @@ GOOD: dict[str, Good] = {
     "jpeg mpo": Good("JPEG", mpo),
     "jpeg with restarts": Good("JPEG", lambda: jpeg(restart_marker_blocks=2)),
     "jpeg with fill bytes": Good("JPEG", lambda: spliced_jpeg(b"\xff\xff\xff")),
+    "jpeg with junk between its segments": Good("JPEG", lambda: jpeg().replace(b"\xff\xdb", b"junk\xff\xdb", 1)),
     "jpeg with bytes behind it": Good("JPEG", lambda: jpeg() + b"<html>" * 9),
     "jpeg that is a zip archive too": Good("JPEG", lambda: jpeg() + zip_archive()),
     "jpeg with a script in its comment": Good("JPEG", lambda: spliced_jpeg(b"\xff\xfe\0\x1b<script>alert(1)</script>")),

@@ -32,7 +32,10 @@ _EXIF, _ICC = b"Exif\x00\x00", b"ICC_PROFILE\x00"
 _COLOURS: dict[int, tuple[str, Mode]] = {1: ("GRAY", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK")}
 """By number of components: simplejpeg's name of the colours to decode to, and ours."""
 
-_HARMLESS = ("SOS parameters", "JFIF revision", "Adobe color transform", "determine subsampling")
+_HARMLESS = re.compile(
+    "SOS parameters|JFIF revision|Adobe color transform|determine subsampling|bad ICC marker"
+    "|extraneous bytes before marker 0x(?!d[0-79])"  # before a restart or the end, part of the image is lost
+)
 """Complaints of libjpeg-turbo about files that are whole: Pillow, slower and more patient, decodes them."""
 
 
@@ -153,7 +156,7 @@ def _second_try(data: bytes, header: Header, wanted: Wanted, complaint: str) -> 
         if wanted.truncated:
             return _as_far_as_it_goes(data, header, wanted)
         raise _breaks_off(data, "in its image data")
-    if any(harmless in complaint for harmless in _HARMLESS):
+    if _HARMLESS.search(complaint):
         return _by_pillow(data, header, wanted)
     reason = "image_unsupported" if "nsupported" in complaint else "image_corrupt"
     raise ImageFault(reason, f"JPEG: {complaint}")
