@@ -31,7 +31,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
 
 .PHONY: help demo test kills lint format schemas bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
-        hadolint image clean
+        hadolint image page clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-lock: $(READY)  ## Resolve the peers' lock anew; UPGRADE=1 takes newer rel
 fuzz: $(READY)  ## Damaged images, Parquet files and texts by the ten thousand (FUZZ_CASES=20000 FUZZ_SECONDS=1200)
 	FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1200} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} \
 	  $(BIN)/pytest -q tests/fuzz tests/intake/test_pixels.py -k "fuzz or damage"
+
+page: $(READY)  ## The pages of runs in a real Chromium, narrow and wide, light and dark; screenshots in page-shots/
+	$(BIN)/pytest -q tests/run/report/browser.py
 
 faults: $(READY)  ## A night on a bad store and one on a dead one, beside a calm one
 	$(BIN)/python -m tests.faults.store

@@ -17,6 +17,8 @@ from scorer.demo.market import Market, make_market
 from scorer.errors import SettingsError
 from scorer.objectstore import ObjectStore
 from scorer.output.manifest import RunManifest
+from scorer.run.report.observer import RunPage
+from scorer.run.report.series import write_series
 from scorer.run.score_partition import score_partition
 from scorer.run.tools import Tools
 from scorer.settings import Job, TrainJob
@@ -50,13 +52,15 @@ def run_demo(directory: Path, *, seed: int = 0, listings: int = 600, console: Co
     with _chapter(console, 2, f"A model is trained on the first night, {market.nights[0]}: about a minute"):
         _train(market, seed, console)
     with _chapter(console, 3, "The other nights are scored"):
-        manifests = [_score(market, night, console) for night in market.nights[1:]]
+        runs = [_score(market, night, console) for night in market.nights[1:]]
+    manifests, pages = [run[0] for run in runs], [run[1] for run in runs]
     _title(console, 4, "What came out")
     tables.say_predictions(console, market, manifests[-1])
     tables.say_gaps(console, market)
     tables.say_newcomers(console, market)
     _title(console, 5, "Where everything is")
     tables.say_places(console, market)
+    tables.say_pages(console, [*pages, _series(market)])
     tables.say_next(console, market, time.monotonic() - started)
 
 
@@ -129,10 +133,21 @@ def _train(market: Market, seed: int, console: Console) -> None:
     tables.say_metrics(console, report.text)
 
 
-def _score(market: Market, night: str, console: Console) -> RunManifest:
-    """On a terminal the job speaks for itself, with its progress; elsewhere one line says how it ended."""
+def _score(market: Market, night: str, console: Console) -> tuple[RunManifest, str]:
+    """The run, and where its page lies.
+
+    On a terminal the job speaks for itself, with its progress; elsewhere one line says how it ended.
+    """
     stream = sys.stderr if console.is_terminal else io.StringIO()
-    manifest = score_partition(job_for(market.directory, night), Tools(reporter=Reporter(stream, people=True)))
+    job = job_for(market.directory, night)
+    page = RunPage(job.page.gallery)
+    manifest = score_partition(job, Tools(reporter=Reporter(stream, people=True)), [page])
     if not console.is_terminal:
         tables.say_run(console, manifest)
-    return manifest
+    return manifest, page.uri
+
+
+def _series(market: Market) -> str:
+    """All scored nights on one page; where it lies."""
+    job = job_for(market.directory, market.nights[-1])
+    return write_series(job.state_uri, job.predictions, len(market.nights), None, ObjectStore())

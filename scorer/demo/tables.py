@@ -31,7 +31,7 @@ PLACES = {
     "bundle/": "the trained model, with all that a score depends on",
     "predictions/ds=*/": "the output: a row for every listing that is not quarantined",
     "quarantine/ds=*/": "the rows that cannot be scored, with their reasons",
-    "predictions.scorer/": "the job's own state: plans, staged files, manifests",
+    "predictions.scorer/": "the job's own state: plans, staged files, manifests, pages",
 }
 """What lies in the demo's folder."""
 
@@ -129,6 +129,14 @@ def say_places(console: Console, market: Market) -> None:
     for name, meaning in PLACES.items():
         table.add_row(f"[cyan]{escape(f'{market.directory}/{name}')}[/]", meaning)
     say(console, table)
+
+
+def say_pages(console: Console, pages: list[str]) -> None:
+    """Where the pages of the runs lie: one of each night, and one of all of them."""
+    say(console, "\nEach run left a page for a browser, the last one shows all of them:")
+    for page in pages:
+        near = os.path.relpath(page)
+        console.print(f"   {page if near.startswith('..') else near}", soft_wrap=True, markup=False)
 
 
 def say_next(console: Console, market: Market, seconds: float) -> None:

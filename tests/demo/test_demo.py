@@ -88,6 +88,13 @@ def test_the_story_names_places_gaps_errors_and_the_next_step(told: tuple[Path, 
     assert {flaw.reason for flaw in FLAWS.values()} <= reasons()
 
 
+def test_the_story_names_a_page_for_each_night_and_one_for_all_of_them(told: tuple[Path, str], market: Market) -> None:
+    pages = [Path(line.strip()) for line in told[1].splitlines() if line.endswith(".html")]
+    titles = [page.read_text(encoding="utf-8").partition("<title>")[2].partition("</title>")[0] for page in pages]
+    assert [title.rpartition(": ")[2] for title in titles[:-1]] == list(market.nights[1:])
+    assert titles[-1].startswith("2 runs of")
+
+
 def test_the_story_holds_no_escape_codes_where_no_terminal_listens(told: tuple[Path, str]) -> None:
     assert "\x1b" not in told[1]
 
