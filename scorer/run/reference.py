@@ -40,7 +40,7 @@ BOUNDS = {
     "minLength": "characters: at least",
     "maxLength": "characters: at most",
 }
-NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "names"}
+NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "group"}
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -108,7 +108,7 @@ def _section(kind: type[Settings], group: Group, seen: dict[tuple[type[Settings]
     if not rows:
         return heading.rstrip() + "\n" if heading else ""
     marked = kind is Job
-    head = "| setting | type | default | |" + (" re-scores |" if marked else "")
+    head = "| setting | type | default | what it is |" + (" re-scores |" if marked else "")
     rule = "|---|---|---|---|" + ("---|" if marked else "")
     return heading + "\n".join([head, rule, *rows]) + "\n"
 
