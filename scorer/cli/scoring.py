@@ -1,4 +1,4 @@
-"""score and backfill."""
+"""score: one partition."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from scorer.cli.options import (
     Set,
     State,
     named,
+    print_table,
     store_for,
     tools_for,
 )
@@ -36,6 +37,9 @@ def score(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, count, write nothing.")] = False,
     force: Annotated[bool | None, typer.Option("--force", help="Score again what is published already.")] = None,
+    summary: Annotated[
+        str | None, typer.Option(help="File for the outcome as one line of JSON, however the run ends; - for stdout.")
+    ] = None,
 ) -> None:
     """Score one partition and publish its predictions."""
     with exit_code() as stop:
@@ -43,58 +47,40 @@ def score(
         flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
         wanted = load(Job, file=job, flags=flags)
         if dry_run:
-            _print_estimates(wanted, [wanted.partition])
+            _print_estimate(wanted)
             return
         from scorer.run.score_partition import score_partition
+        from scorer.run.summary import Summary
 
-        manifest = score_partition(wanted, tools_for(wanted, stop))
-        typer.echo(manifest.predictions[0].listed.rpartition("/")[0])
-
-
-@app.command(epilog=EXIT_CODES)
-def backfill(
-    first: Annotated[str, typer.Option("--from", help="First date, 2026-11-01, or key and value: day=2026-11-01.")],
-    last: Annotated[str, typer.Option("--to", help="Last date, inclusive.")],
-    listings: Listings = None,
-    bundle: Bundle = None,
-    predictions: Predictions = None,
-    quarantine: Quarantine = None,
-    state: State = None,
-    job: File = None,
-    settings: Set = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be scored, write nothing.")] = False,
-) -> None:
-    """Score every partition between two dates that is not published yet, one after the other."""
-    with exit_code() as stop:
-        from scorer.run.backfill import backfill as run
-        from scorer.run.backfill import missing, repair
-
-        flags = named(settings, listings=listings, bundle=bundle, predictions=predictions, quarantine=quarantine)
-        wanted = load(Job, file=job, flags={**flags, "state": state})
-        tools = tools_for(wanted, stop)
-        todo, published = missing(wanted, first, last, tools)
-        typer.echo(f"{len(published)} partition(s) published already, {len(todo)} to score.", err=True)
-        if dry_run:
-            _print_estimates(wanted, list(todo))
-            return
-        repair(wanted, published, tools)
-        outcomes = run(wanted, todo, tools)
-        for outcome in outcomes:
-            verdict = "published" if outcome.error is None else f"failed, exit code {outcome.error.exit_code}"
-            typer.echo(f"{outcome.partition}\t{verdict}")
-        if failed := [outcome.error for outcome in outcomes if outcome.error is not None]:
-            raise typer.Exit(failed[0].exit_code)
+        kept = Summary()
+        try:
+            kept.manifest = score_partition(wanted, tools_for(wanted, stop), [kept])
+            typer.echo(kept.manifest.predictions[0].listed.rpartition("/")[0])
+        finally:
+            if summary is not None:
+                kept.write(summary)
 
 
-def _print_estimates(job: Job, partitions: list[str | None]) -> None:
-    from scorer.run.estimate import estimate
+def _print_estimate(job: Job) -> None:
+    from scorer.run.check import check
+    from scorer.run.estimate import cost, size
+    from scorer.run.pace import pace_of, threads_of
 
     store = store_for(job)
-    typer.echo(f"{'partition':<24} {'files':>7} {'rows':>12} {'images':>13} {'megabytes':>10}  state")
-    for partition in partitions:
-        found = estimate(job.model_copy(update={"partition": partition}), store)
-        state = f"published by run {found.published}" if found.published else "to score"
-        size = found.bytes / 1e6
-        typer.echo(
-            f"{found.partition:<24} {found.files:>7,} {found.rows:>12,} {found.images:>13,} {size:>10,.1f}  {state}"
-        )
+    checked = check(job, store)
+    found = size(job, checked, store)
+    pace, basis = pace_of(job, checked.bundle, store)
+    seconds = found.seconds(pace, threads_of(job.speed)) if pace and not found.published else None
+    line = {
+        "partition": found.partition,
+        "files": f"{found.files:,}",
+        "rows": f"{found.rows:,}",
+        "images": f"{found.images:,}",
+        "megabytes": f"{found.bytes / 1e6:,.1f}",
+        "minutes": "-" if seconds is None else f"{seconds / 60:,.1f}",
+    }
+    if job.costs.price_per_hour is not None:
+        line["cost"] = "-" if seconds is None else cost(seconds, job.costs)
+    print_table([{**line, "state": f"published by run {found.published}" if found.published else "to score"}])
+    if not found.published:
+        typer.echo(basis, err=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from scorer.objectstore import join
-from scorer.output.commit import Ledger
 from tests.tiny import KEY, Market, listing, local_market
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
@@ -131,29 +130,3 @@ def test_a_run_that_is_told_to_stop_ends_with_75_and_the_next_start_goes_on(mark
     again = run(*slow)
     assert again.returncode == 0, again.stderr
     assert market.read().column("listing_id").to_pylist() == [f"home-{n}" for n in range(2000)]
-
-
-def test_a_backfill_scores_what_is_missing_and_one_bad_day_leaves_the_others_to_their_turn(market: Market) -> None:
-    days = [f"ds=2026-11-{day}" for day in (24, 25, 26, 27)]
-    for day in days[1:]:
-        market.write([listing(number) for number in range(5)], key=day)
-    Path(market.listings, days[2], "b.parquet").write_bytes(b"broken")
-    places = five_flags(market)
-    del places[2:4]
-    dry = scorer("backfill", "--from", "2026-11-24", "--to", "2026-11-25", *places, "--dry-run")
-    assert dry.returncode == 0
-    assert "0 partition(s) published already, 2 to score" in dry.stderr
-    assert run(*five_flags(market)).returncode == 0
-    found = run("--from", "2026-11-24", "--to", "ds=2026-11-27", *places, module="jobs.backfill")
-    assert found.returncode == 3
-    assert found.stdout.splitlines() == [
-        "ds=2026-11-25\tpublished",
-        "ds=2026-11-26\tfailed, exit code 3",
-        "ds=2026-11-27\tpublished",
-    ]
-    for day, rows in ((days[1], 5), (days[3], 5)):
-        assert market.read(key=day).num_rows == rows
-        ledger = Ledger(join(market.root, "predictions.scorer", day), day, market.store)
-        assert len(ledger.read().record.versions) == 1
-    assert scorer("backfill", "--from", "2026-12-24", "--to", "2026-12-25", *places).returncode == 99
-    assert scorer("backfill", "--from", "2026-12-24", "--to", "2026-12-23", *places).returncode == 2
