@@ -9,6 +9,7 @@ import typer
 # isort: off
 from scorer.cli.app import app as app
 from scorer.cli import scoring as scoring
+from scorer.cli import backfill as backfill
 from scorer.cli import report as report
 from scorer.cli import housekeeping as housekeeping
 from scorer.cli import quality as quality
