@@ -1,71 +1,45 @@
-"""Airflow 3: score the night's partition of listings, `ds=` the date of the run.
+"""Airflow 3: score the night's partition of listings.
 
-Set `SCORER` to how the job starts on your workers (the console script, or `docker run ... scorer`) and the Airflow
-Variables `scorer_listings`, `scorer_bundle` and `scorer_predictions`. This file imports Airflow only, so the scheduler
-does not need TensorFlow.
+Set the Variables `scorer_listings`, `scorer_bundle` and `scorer_predictions`; how the job starts at your place is in
+scorer_airflow/deployment.py. `airflow backfill create --dag-id scorer_nightly` repairs a range of nights.
 
-A retry after a crash goes on where the run stopped; a retry after a publish finds it published and does nothing.
+A retry after a crash goes on where the job stopped; a retry after a publish finds it published and does nothing.
 """
 
 from datetime import timedelta
 
 import pendulum
-from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import DAG, BaseOperator, Context
-
-SCORER = ("scorer",)
-NOTHING_TO_DO = 99
-START_AGAIN = 75
-
-
-class ScorerOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not installed where types are checked
-    """Runs one `scorer` command. Exit 0 succeeds, 99 skips, 75 retries; any other fails at once: a retry is vain."""
-
-    template_fields = ("arguments",)
-
-    def __init__(self, *, arguments: list[str], **options: object) -> None:
-        """`arguments` follow the word scorer and may hold templates."""
-        super().__init__(**options)
-        self.arguments = arguments
-        self.hook = SubprocessHook()
-
-    def execute(self, context: Context) -> str:
-        """The job's last line."""
-        result = self.hook.run_command([*SCORER, *self.arguments])
-        if result.exit_code == 0:
-            return str(result.output)
-        said = f"scorer ended with exit code {result.exit_code}: {result.output}"
-        if result.exit_code == NOTHING_TO_DO:
-            raise AirflowSkipException(said)
-        if result.exit_code == START_AGAIN:
-            raise AirflowException(said)
-        raise AirflowFailException(said)
-
-    def on_kill(self) -> None:
-        """SIGTERM: the job keeps its finished units and ends with 75."""
-        self.hook.send_sigterm()
-
+from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, Param, SyncCallback, get_current_context, task
+from scorer_airflow.deployment import DEPLOYMENT
+from scorer_airflow.outcomes import LISTINGS
+from scorer_airflow.tasks import SETTINGS, commands, nightly_partitions, score
 
 with DAG(
     dag_id="scorer_nightly",
     description="Scores the partition of the run's date.",
-    schedule="30 2 * * *",
-    start_date=pendulum.datetime(2026, 11, 1, tz="UTC"),
+    doc_md=__doc__,
+    schedule=[LISTINGS] if DEPLOYMENT.schedule == "listings" else DEPLOYMENT.schedule,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=1,  # of scheduled runs; a backfill brings its own limit
+    dagrun_timeout=timedelta(hours=20),  # before the next night: a run that hangs must not hide it
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,  # not the logical date: a backfill's lies in the past
+        interval=DEPLOYMENT.deadline,
+        callback=SyncCallback(DEPLOYMENT.deadline_callback),
+    ),
+    params={
+        "partitions": Param([], type="array", description="Partition keys; empty: those of the run's date."),
+        "settings": SETTINGS,
+    },
     tags=["scorer"],
 ) as dag:
-    ScorerOperator(
-        task_id="score",
-        arguments=[
-            "score",
-            "--listings={{ var.value.scorer_listings }}",
-            "--partition=ds={{ ds }}",
-            "--bundle={{ var.value.scorer_bundle }}",
-            "--predictions={{ var.value.scorer_predictions }}",
-        ],
-        retries=3,
-        retry_delay=timedelta(minutes=5),
-        execution_timeout=timedelta(hours=6),
-    )
+
+    @task(retries=2, retry_delay=timedelta(seconds=30), inlets=[LISTINGS])
+    def partitions() -> list[list[str]]:
+        """The arguments of one job a partition."""
+        context = get_current_context()
+        found: list[list[str]] = commands(nightly_partitions(context), context["params"]["settings"])
+        return found
+
+    score(partitions())

@@ -47,7 +47,7 @@ def _verdicts(manifest: RunManifest | None) -> list[dict[str, str]]:
     """Every gate with its status; the reason only where there is something to read."""
     return [
         {"gate": verdict.gate, "status": verdict.status, "reason": "" if verdict.status == "pass" else verdict.reason}
-        for verdict in getattr(manifest, "verdicts", ())
+        for verdict in (manifest.verdicts if manifest else ())
     ]
 
 
