@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 # The peers of the benchmarks live apart: nothing of theirs may change what ours runs with.
 PEERS := benchmarks/.venv-peers
 
+# Airflow too: it starts the job, it does not share an environment with it.
+AIRFLOW := .venv-airflow
+
 # Without an activated environment: an interpreter of the version that the locks were made for.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
@@ -31,7 +34,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
 
 .PHONY: help demo test kills lint format schemas bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
-        hadolint image page clean
+        hadolint image page airflow airflow-lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +89,15 @@ faults: $(READY)  ## A night on a bad store and one on a dead one, beside a calm
 image: $(READY)  ## Build the Dockerfile without an engine and let it run the demo without rights; needs root
 	$(BIN)/python -m tests.container
 
+airflow: $(READY) $(AIRFLOW)/.ready  ## The DAGs in a real Airflow 3: nights, kills, refusals, backfills; some 6 minutes
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home" $(AIRFLOW)/bin/python -m pytest -q \
+	  -c /dev/null --rootdir tests/airflow --noconftest -p no:cacheprovider tests/airflow/operators.py
+	$(BIN)/python -m tests.airflow.tryout $(AIRFLOW)/bin/airflow
+
+airflow-lock: $(READY)  ## Resolve Airflow's lock anew; UPGRADE=1 takes newer releases
+	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+	  $(if $(UPGRADE),--upgrade) requirements-airflow.in -o requirements-airflow.lock
+
 hadolint: $(READY)  ## Lint the Dockerfile
 	$(BIN)/hadolint Dockerfile
 
@@ -99,7 +111,7 @@ lock-check: $(READY)  ## Do the locks still follow from pyproject.toml?
 	    || { echo "$$lock does not follow from pyproject.toml. Run: make lock" >&2; exit 1; }; done
 
 clean:  ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(PEERS) benchmarks/.work tests/container/.work $(DEMO_DIR) dist \
+	rm -rf $(VENV) $(PEERS) $(AIRFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -112,6 +124,12 @@ $(READY): requirements-dev.lock requirements-build.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(AIRFLOW)/.ready: requirements-airflow.lock | $(READY)
+	@echo "Setting $(AIRFLOW) up from $<: about 500 MB."
+	@"$(PYTHON)" -m venv --clear $(AIRFLOW)
+	@$(UV) pip sync --quiet --python $(AIRFLOW)/bin/python --require-hashes $<
 	@touch $@
 
 $(PEERS)/.ready: benchmarks/requirements-peers.lock | $(READY)

@@ -72,7 +72,7 @@ class Airflow:
     _token: str = field(default="", repr=False)
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One request to the public API, /api/v2; a question that meets a locked SQLite file is asked again."""
+        """One request to the public API, /api/v2; a question that fails in the server is asked again."""
         if not self._token:
             self._token = self._request("GET", "/auth/token", None)["access_token"]
         for _ in range(TRIES - 1 if method == "GET" else 0):
