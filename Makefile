@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 # The peers of the benchmarks live apart: nothing of theirs may change what ours runs with.
 PEERS := benchmarks/.venv-peers
 
+# So do the tools that make a site of docs/.
+DOCS := .venv-docs
+
 # Airflow too: it starts the job, it does not share an environment with it.
 AIRFLOW := .venv-airflow
 
@@ -29,11 +32,12 @@ UV    = UV_DEFAULT_INDEX="$(INDEX)" $(BIN)/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
           --quiet $(if $(UPGRADE),--upgrade)
 RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
-  && $(COMPILE) pyproject.toml --constraints requirements-dev.lock -o requirements.lock \
-  && $(COMPILE) pyproject.toml --constraints requirements.lock --extra gpu -o requirements-gpu.lock \
-  && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock
+  && $(COMPILE) pyproject.toml --extra telemetry --constraints requirements-dev.lock -o requirements.lock \
+  && $(COMPILE) pyproject.toml --extra telemetry --extra gpu --constraints requirements.lock -o requirements-gpu.lock \
+  && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock \
+  && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
-.PHONY: help demo test kills lint format schemas bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
+.PHONY: help demo test kills lint format schemas docs bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
         hadolint image page airflow airflow-lock clean
 
 help:  ## This list
@@ -62,6 +66,9 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 schemas: $(READY)  ## Regenerate what follows from classes: the JSON Schemas and docs/settings.md
 	$(BIN)/python -m scorer.run.schemas schemas
 	$(BIN)/python -m scorer.run.reference docs/settings.md
+
+docs: $(DOCS)/.ready  ## The pages as a site in site/; fails on a dead link or anchor
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict  # not --quiet: that hides warnings from --strict, too
 
 bench: $(READY) $(PEERS)/.ready  ## Ours beside Keras, Ray, Daft and Spark, both models: 50 minutes on 2 cores
 	$(BIN)/python -m benchmarks > /dev/null
@@ -111,7 +118,7 @@ lock-check: $(READY)  ## Do the locks still follow from pyproject.toml?
 	    || { echo "$$lock does not follow from pyproject.toml. Run: make lock" >&2; exit 1; }; done
 
 clean:  ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(PEERS) $(AIRFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist \
+	rm -rf $(VENV) $(PEERS) $(DOCS) $(AIRFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist site \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -130,6 +137,11 @@ $(AIRFLOW)/.ready: requirements-airflow.lock | $(READY)
 	@echo "Setting $(AIRFLOW) up from $<: about 500 MB."
 	@"$(PYTHON)" -m venv --clear $(AIRFLOW)
 	@$(UV) pip sync --quiet --python $(AIRFLOW)/bin/python --require-hashes $<
+	@touch $@
+
+$(DOCS)/.ready: requirements-docs.lock | $(READY)
+	@"$(PYTHON)" -m venv --clear $(DOCS)
+	@$(UV) pip sync --quiet --python $(DOCS)/bin/python --require-hashes $<
 	@touch $@
 
 $(PEERS)/.ready: benchmarks/requirements-peers.lock | $(READY)
