@@ -36,6 +36,7 @@ VOLATILE = frozenset(
     {
         *("run_id", "start", "started_at", "finished_at", "seconds", "stages", "profile"),
         *("plan_digest", "settings", "units_done_earlier"),
+        "verdicts",  # what was published before decides them, and runs follow one another here; their facts must agree
     }
 )
 FILE_VOLATILE = frozenset({"uri", "listed", "sha256", "bytes"})
