@@ -37,8 +37,8 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
-.PHONY: help demo test kills lint format schemas docs bench bench-quick bench-smoke bench-lock fuzz lock lock-check \
-        hadolint image page airflow airflow-lock clean
+.PHONY: help demo test kills lint format schemas docs image bench bench-quick bench-smoke bench-lock fuzz foreign \
+        faults audit airflow airflow-lock hadolint page lock lock-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ schemas: $(READY)  ## Regenerate what follows from classes: the JSON Schemas and
 docs: $(DOCS)/.ready  ## The pages as a site in site/; fails on a dead link or anchor
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict  # not --quiet: that hides warnings from --strict, too
 
+image: $(READY)  ## Build the Dockerfile without an engine and let it run the demo without rights; needs root
+	$(BIN)/python -m tests.container
+
 bench: $(READY) $(PEERS)/.ready  ## Ours beside Keras, Ray, Daft and Spark, both models: 50 minutes on 2 cores
 	$(BIN)/python -m benchmarks > /dev/null
 
@@ -87,16 +90,7 @@ fuzz: $(READY)  ## Damaged images, Parquet files and texts by the ten thousand (
 	FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1200} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} \
 	  $(BIN)/pytest -q tests/fuzz tests/intake/test_pixels.py -k "fuzz or damage"
 
-page: $(READY)  ## The pages of runs in a real Chromium, narrow and wide, light and dark; screenshots in page-shots/
-	$(BIN)/pytest -q tests/run/report/browser.py
-
-faults: $(READY)  ## A night on a bad store and one on a dead one, beside a calm one
-	$(BIN)/python -m tests.faults.store
-
-image: $(READY)  ## Build the Dockerfile without an engine and let it run the demo without rights; needs root
-	$(BIN)/python -m tests.container
-
-airflow: $(READY) $(AIRFLOW)/.ready  ## The DAGs in a real Airflow 3: nights, kills, refusals, backfills; some 6 minutes
+airflow: $(READY) $(AIRFLOW)/.ready  ## The DAGs in a real Airflow 3: nights, kills, refusals, backfills; some 5 minutes
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home" $(AIRFLOW)/bin/python -m pytest -q \
 	  -c /dev/null --rootdir tests/airflow --noconftest -p no:cacheprovider tests/airflow/operators.py
 	$(BIN)/python -m tests.airflow.tryout $(AIRFLOW)/bin/airflow
@@ -104,6 +98,18 @@ airflow: $(READY) $(AIRFLOW)/.ready  ## The DAGs in a real Airflow 3: nights, ki
 airflow-lock: $(READY)  ## Resolve Airflow's lock anew; UPGRADE=1 takes newer releases
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 	  $(if $(UPGRADE),--upgrade) requirements-airflow.in -o requirements-airflow.lock
+
+foreign: $(READY)  ## Image files that others collected, through the whole job: SUITE="FOLDER ..."
+	$(BIN)/python -m tests.fuzz.foreign $(SUITE)
+
+faults: $(READY)  ## A night on a bad store and one on a dead one, beside a calm one
+	$(BIN)/python -m tests.faults.store
+
+audit: $(READY)  ## Known vulnerabilities in what the locks hold; asks a service on the network
+	$(BIN)/pip-audit --disable-pip --require-hashes --vulnerability-service osv -r requirements.lock
+
+page: $(READY)  ## The pages of runs in a real Chromium, narrow and wide, light and dark; screenshots in page-shots/
+	$(BIN)/pytest -q tests/run/report/browser.py
 
 hadolint: $(READY)  ## Lint the Dockerfile
 	$(BIN)/hadolint Dockerfile

@@ -49,6 +49,7 @@ def backfill(
 ) -> None:
     """Score the partitions between two dates that are not published yet. Interrupted, the same command goes on."""
     with exit_code() as stop:
+        from scorer.run.audience import audience
         from scorer.run.backfill import account
         from scorer.run.backfill.dates import Range
         from scorer.run.backfill.outcomes import Outcome, exit_code_of
@@ -70,7 +71,7 @@ def backfill(
         outcomes: list[Outcome] = []
         began = time.monotonic()
         try:
-            for outcome in run(work, plan, tools):
+            for outcome in run(work, plan, tools, audience):
                 outcomes.append(outcome)  # noqa: PERF402 (those that ended before a signal are to be shown)
         finally:
             if json:

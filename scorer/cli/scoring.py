@@ -49,12 +49,13 @@ def score(
         if dry_run:
             _print_estimate(wanted)
             return
+        from scorer.run.audience import audience
         from scorer.run.score_partition import score_partition
         from scorer.run.summary import Summary
 
         kept = Summary()
         try:
-            kept.manifest = score_partition(wanted, tools_for(wanted, stop), [kept])
+            kept.manifest = score_partition(wanted, tools_for(wanted, stop), [*audience(wanted), kept])
             typer.echo(kept.manifest.predictions[0].listed.rpartition("/")[0])
         finally:
             if summary is not None:
