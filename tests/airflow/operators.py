@@ -92,7 +92,8 @@ def test_a_process_that_fails_leaves_its_summary_and_says_its_reason(
     job.write_text(f"#!/bin/sh\nfor last; do :; done\necho '{SUMMARY}' > \"${{last#--summary=}}\"\nexit 4\n")
     job.chmod(0o755)
     monkeypatch.setenv("AIRFLOW_SCORER_COMMAND", str(job))
-    task, instance = module("process").ScorerProcess(task_id="score", arguments=["score"]), TaskInstance()
+    made = module("process").ScorerProcess
+    task, instance = made(task_id="score", arguments=["score"], environment={}), TaskInstance()
 
     with pytest.raises(AirflowFailException, match="exit code 4: gate degraded: 100 % of the rows"):
         task.execute({"ti": instance})
@@ -213,6 +214,28 @@ def test_partitions_of_several_keys_are_named_by_a_variable(monkeypatch: pytest.
 def test_too_many_partitions_are_refused_before_airflow_fails_on_them() -> None:
     with pytest.raises(ValueError, match=r"1025 partitions are more than 1024\. Nothing was started"):
         module("tasks").commands(["ds=x"] * 1025)
+
+
+@pytest.mark.parametrize(
+    ("macros", "parent"),
+    [
+        (SimpleNamespace(), ""),
+        (
+            SimpleNamespace(OpenLineageProviderPlugin=SimpleNamespace(lineage_parent_id=lambda ti: f"air/{ti}/1")),
+            "air/t/1",
+        ),
+    ],
+)
+def test_the_job_learns_its_parent_where_airflow_speaks_openlineage(macros: object, parent: str) -> None:
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    rendered = {
+        name: environment.from_string(template).render(macros=macros, task_instance="t")
+        for name, template in module("tasks").LINEAGE.items()
+    }
+
+    assert rendered == {"OPENLINEAGE_PARENT_ID": parent, "OPENLINEAGE_ROOT_PARENT_ID": ""}, "no such macro: nothing"
 
 
 def test_a_broken_dag_file_would_be_found() -> None:

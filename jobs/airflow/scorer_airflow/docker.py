@@ -1,6 +1,7 @@
 """The job as a container of the worker's Docker engine. Needs apache-airflow-providers-docker."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.docker.exceptions import DockerContainerFailedException
@@ -36,11 +37,12 @@ class ScorerContainer(DockerOperator):
         return find(lines or [])
 
 
-def expand(commands: Any, **options: Any) -> Any:
+def expand(commands: Any, environment: Mapping[str, str], **options: Any) -> Any:
     """One task for each list of arguments."""
     return ScorerContainer.partial(
         map_index_template="{{ task.command[1] }}",
         image=DEPLOYMENT.image,
+        environment=dict(environment),
         mount_tmp_dir=False,
         auto_remove="force",
         xcom_all=True,  # all lines: the summary is found among them wherever the engine put it

@@ -1,5 +1,6 @@
 """The job as a pod. Needs apache-airflow-providers-cncf-kubernetes; what the pod looks like stands in pod.yaml."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,14 @@ def _exit_code(remote_pod: Any, container: str) -> int | None:
     return None
 
 
-def expand(commands: Any, **options: Any) -> Any:
+def expand(commands: Any, environment: Mapping[str, str], **options: Any) -> Any:
     """One task for each list of arguments."""
     return ScorerPod.partial(
         map_index_template="{{ task.arguments[1] }}",
         name="scorer",
         namespace=DEPLOYMENT.namespace,
         image=DEPLOYMENT.image,
+        env_vars=dict(environment),
         pod_template_file=str(POD),
         do_xcom_push=True,
         skip_on_exit_code=NOTHING_TO_DO,

@@ -1,7 +1,8 @@
 """The job as a process of the worker, in a virtual environment of its own."""
 
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,10 +19,13 @@ FLAGS: tuple[str, ...] = ()
 class ScorerProcess(BaseOperator):
     """Runs one `scorer` command and returns its summary."""
 
-    def __init__(self, *, arguments: Sequence[str], **options: Any) -> None:
-        """`arguments` follow the word scorer."""
+    template_fields = ("environment",)
+
+    def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str], **options: Any) -> None:
+        """`arguments` follow the word scorer; `environment` is added to the worker's own and may hold templates."""
         super().__init__(**options)
         self.arguments = arguments
+        self.environment = environment
         self.hook = SubprocessHook()
 
     def execute(self, context: Context) -> Summary:
@@ -29,7 +33,7 @@ class ScorerProcess(BaseOperator):
         with TemporaryDirectory(prefix="scorer-") as folder:
             place = Path(folder, "summary.json")
             command = [*shlex.split(DEPLOYMENT.command), *self.arguments, f"--summary={place}"]
-            result = self.hook.run_command(command)
+            result = self.hook.run_command(command, env={**os.environ, **self.environment})
             summary = read(place)
         if result.exit_code == 0:
             return summary
@@ -41,6 +45,7 @@ class ScorerProcess(BaseOperator):
         self.hook.send_sigterm()
 
 
-def expand(commands: Any, **options: Any) -> Any:
+def expand(commands: Any, environment: Mapping[str, str], **options: Any) -> Any:
     """One task for each list of arguments."""
-    return ScorerProcess.partial(map_index_template="{{ task.arguments[1] }}", **options).expand(arguments=commands)
+    name = "{{ task.arguments[1] }}"
+    return ScorerProcess.partial(map_index_template=name, environment=environment, **options).expand(arguments=commands)

@@ -17,6 +17,16 @@ if DEPLOYMENT.runs_in not in RUNNERS:
     raise ValueError(f"AIRFLOW_SCORER_RUNS_IN is {DEPLOYMENT.runs_in!r}. Known: {', '.join(sorted(RUNNERS))}.")
 RUNNER = import_module(RUNNERS[DEPLOYMENT.runs_in], __package__)
 
+_PLUGIN = "macros.OpenLineageProviderPlugin"
+LINEAGE = {
+    name: f"{{{{ {macro}(task_instance) if {_PLUGIN} is defined and {macro} is defined else '' }}}}"
+    for name, macro in (
+        ("OPENLINEAGE_PARENT_ID", f"{_PLUGIN}.lineage_parent_id"),
+        ("OPENLINEAGE_ROOT_PARENT_ID", f"{_PLUGIN}.lineage_root_parent_id"),
+    )
+}
+"""The job's lineage names this task and its run as parents, where Airflow's OpenLineage provider is installed."""
+
 MOST_TASKS = 1024
 """Airflow maps a task at most [core] max_map_length times, by default as often."""
 
@@ -76,6 +86,7 @@ def score(commands_to_run: Any, **options: Any) -> Any:
     """One task a partition."""
     return RUNNER.expand(
         commands_to_run,
+        LINEAGE,
         task_id="score",
         pool=DEPLOYMENT.pool,
         retries=DEPLOYMENT.retries,
