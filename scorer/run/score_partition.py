@@ -50,6 +50,7 @@ def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Ob
             published; what readers see is unchanged.
     """
     account = Account(job, tools or Tools())
+    account.tools.reporter.fields.pop("run_id", None)  # of the partition before, in a backfill
     try:
         manifest = _run(account, observers)
     except BaseException as error:
@@ -84,6 +85,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
             from scorer.run.worker import batch_images
         mine = make_plan(digest, checked, ids, job, batch_images(checked.bundle, job))
         plan = freeze(mine, state, tools.store)
+    tools.reporter.fields["run_id"] = plan.run_id
     start = account.start = Start(job, tools, checked, plan, account.began)
     tell(observers, "started", account)
     finished = start.staging.finished()
@@ -136,7 +138,6 @@ def _score(todo: list[Unit], start: Start) -> None:
         from scorer.run.worker import worker
 
     rows = sum(unit.rows for unit in todo)
-    tools.reporter.fields["run_id"] = plan.run_id
     place = str(start.checked.partition)
     text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
