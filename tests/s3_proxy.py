@@ -18,6 +18,7 @@ import struct
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,6 +34,7 @@ HOP_BY_HOP = ("connection", "content-length", "expect", "keep-alive", "transfer-
 BEFORE_THE_STORE = {
     "slow_down": (503, "SlowDown", "Please reduce your request rate."),
     "internal_error": (500, "InternalError", "We encountered an internal error. Please try again."),
+    "access_denied": (403, "AccessDenied", "Access Denied."),
 }
 
 
@@ -41,13 +43,14 @@ class Fault:
     """One kind of trouble and the requests that it befalls.
 
     Attributes:
-        kind: slow_down, internal_error, reset (no answer at all), latency (late, but whole), truncate (half of the
-            body, then the connection closes), stall (half of the body, then silence for `seconds`).
+        kind: slow_down, internal_error, access_denied, reset (no answer at all), latency (late, but whole), truncate
+            (half of the body, then the connection closes), stall (half of the body, then silence for `seconds`),
+            unconditional (written, whatever its condition), clock (the answer's times are `seconds` later).
         key: the path (/bucket/key, decoded) contains this.
         method: of the request.
         share: of the matching requests, drawn by a seeded generator.
         times: befalls so many requests and no more.
-        seconds: how long latency and stall last.
+        seconds: how long latency and stall last; how far the clock is off.
     """
 
     kind: str
@@ -117,7 +120,8 @@ class Proxy:
         if request.method not in WRITES:
             return await self.pass_on(request, headers, body, fault)
         async with self.writing[request.path]:
-            refusal = await self.broken_condition(request) if request.method == "PUT" else None
+            strict = request.method == "PUT" and (fault is None or fault.kind != "unconditional")
+            refusal = await self.broken_condition(request) if strict else None
             return refusal or await self.pass_on(request, headers, body, fault)
 
     async def pass_on(
@@ -129,6 +133,8 @@ class Proxy:
             response = web.StreamResponse(status=answer.status)
             response.headers.extend((k, v) for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP)
             response.content_length = int(answer.headers.get("Content-Length", len(content)))
+        if fault is not None and fault.kind == "clock":
+            shift_times(response, fault.seconds)
         await response.prepare(request)
         torn = fault is not None and fault.kind in ("truncate", "stall")
         await response.write(content[: len(content) // 2] if torn else content)
@@ -167,6 +173,14 @@ def s3_error(status: int, code: str, message: str) -> web.Response:
     """An error as S3 words it."""
     text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
     return web.Response(status=status, text=text, content_type="application/xml")
+
+
+def shift_times(response: web.StreamResponse, seconds: float) -> None:
+    """As a store answers whose clock is off."""
+    for name in ("Date", "Last-Modified"):
+        if name in response.headers:
+            later = parsedate_to_datetime(response.headers[name]).timestamp() + seconds
+            response.headers[name] = formatdate(later, usegmt=True)
 
 
 def close(request: web.Request) -> None:
