@@ -160,7 +160,7 @@ def _print_evaluation(found: "Evaluation") -> None:
         if slices:
             print_table([{column: one.name, "labelled": f"{one.errors.n:,}", **_errors(one.errors)} for one in slices])
     facts = {
-        "labels": found.labels,
+        "usable": found.labels,
         "without a prediction": found.labels_without_prediction,
         "repeated": found.labels_repeated,
         "unusable": found.labels_unusable,
