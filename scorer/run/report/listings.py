@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,17 +69,17 @@ def survey(files: Sequence[OutputFile], before: Sequence[OutputFile], number: in
         store: where both lie.
     """
     compare = bool(before) and max(_rows(files), _rows(before)) <= MOST_COMPARED and number > 0
-    highest = lowest = _EMPTY
+    highest = lowest = _empty()
     kept: list[pa.Table] = []
     reasons: Counter[tuple[str, Why]] = Counter()
     for table in _tables(files, ("listing_id", "prediction", "status", "reasons"), store):
         _count(table, reasons)
-        rows = table.select(_EMPTY.schema.names).cast(_EMPTY.schema)
+        rows = table.select(_SCHEMA.names).cast(_SCHEMA)
         highest = _first(pa.concat_tables([highest, rows]), "prediction", "descending", number)
         lowest = _first(pa.concat_tables([lowest, rows]), "prediction", "ascending", number)
         if compare:
             kept.append(rows)
-    changed, moves, why_not = _EMPTY, None, _why_not(files, before)
+    changed, moves, why_not = _empty(), None, _why_not(files, before)
     if compare and kept:
         changed, moves = _moved(pa.concat_tables(kept), before, number, store)
     by_status: dict[str, dict[Why, int]] = {}
@@ -101,13 +102,13 @@ def images_of(ids: Collection[str], partition: Partition, store: ObjectStore) ->
     return found
 
 
-_EMPTY = pa.table(
-    {
-        "listing_id": pa.array([], pa.string()),
-        "prediction": pa.array([], pa.float64()),
-        "status": pa.array([], pa.string()),
-    }
-)
+_SCHEMA = pa.schema({"listing_id": pa.string(), "prediction": pa.float64(), "status": pa.string()})
+
+
+@cache
+def _empty() -> pa.Table:
+    """Not made at import: Arrow would import pandas for it, a second more for whoever imports this module."""
+    return _SCHEMA.empty_table()
 
 
 def _rows(files: Sequence[OutputFile]) -> int:
@@ -160,7 +161,7 @@ def _moved(
     move = pc.abs(pc.subtract(both.column("prediction"), both.column("before")))
     both = both.append_column("move", move).filter(pc.is_valid(move))
     if not both.num_rows:
-        return _EMPTY, None
+        return _empty(), None
     middle = pc.quantile(both.column("move"), 0.5)[0].as_py()
     largest = pc.max_element_wise(pc.abs(both.column("prediction")), pc.abs(both.column("before")))
     moved = both.filter(pc.greater(both.column("move"), pc.multiply(largest, TOLERANCE)))

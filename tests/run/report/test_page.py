@@ -1,5 +1,7 @@
 """The page of a run, rendered: whole, harmless, and true to the manifest."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,9 @@ def test_a_secret_among_the_settings_is_not_shown() -> None:
         ("b", "–"),
         ("headers", "set, not shown"),
     ]
+
+
+def test_what_writes_the_page_is_loaded_without_tensorflow_and_pandas() -> None:
+    code = "import sys, scorer.run.report.observer; print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
