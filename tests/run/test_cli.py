@@ -49,7 +49,7 @@ def test_a_run_says_where_its_predictions_are_and_ends_with_0(market: Market) ->
     assert (found.returncode, found.stdout.strip()) == (0, join(market.root, "predictions", KEY))
     assert all(line.startswith("{") for line in found.stderr.splitlines()), found.stderr
     events = [json.loads(line) for line in found.stderr.splitlines()]
-    assert [event["event"] for event in events] == ["scoring", "published", "profile"]
+    assert [event["event"] for event in events] == ["scoring", "published", "profile", "page"]
     assert events[1]["counts"]["rows_in"] == 20
     assert market.read().num_rows == 20
     again = run(*five_flags(market))
