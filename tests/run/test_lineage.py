@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scorer import score_partition
-from scorer.errors import BundleError, Interrupted, SettingsError
+from scorer.errors import BundleError, GateError, Interrupted, SettingsError
 from scorer.objectstore import join
 from scorer.run.observers import Account, tell
 from scorer.run.observing import facets, lineage, outbox, outward
@@ -319,3 +319,14 @@ def test_a_run_that_is_told_to_stop_is_aborted(market: Market, tmp_path: Path) -
     assert ended["run"]["facets"]["errorMessage"]["message"].startswith("Stopped by SIGTERM")
     assert "outputStatistics" not in ended["outputs"][0]["outputFacets"]
     assert begun["inputs"][0]["name"] == market.listings
+
+
+def test_a_run_that_a_gate_refuses_fails_with_the_gates_name_and_no_output(market: Market, tmp_path: Path) -> None:
+    gates = {"contract": {"warn": 0.001, "fail": 0.01}}
+    with pytest.raises(GateError):
+        run_with(market, tmp_path / "events.jsonl", force=True, gates=gates)
+    ended = lines(tmp_path / "events.jsonl")[-1]
+    assert ended["eventType"] == "FAIL"
+    assert "contract" in ended["run"]["facets"]["errorMessage"]["message"]
+    assert "outputStatistics" not in ended["outputs"][0]["outputFacets"]
+    assert {"key": "outcome", "value": "refused", "source": "SCORER"} in ended["run"]["facets"]["tags"]["tags"]
