@@ -322,11 +322,11 @@ def test_a_run_that_is_told_to_stop_is_aborted(market: Market, tmp_path: Path) -
 
 
 def test_a_run_that_a_gate_refuses_fails_with_the_gates_name_and_no_output(market: Market, tmp_path: Path) -> None:
-    gates = {"contract": {"warn": 0.001, "fail": 0.01}}
+    gates = {"freshness": {"fail": 0.0}}  # younger than now
     with pytest.raises(GateError):
         run_with(market, tmp_path / "events.jsonl", force=True, gates=gates)
     ended = lines(tmp_path / "events.jsonl")[-1]
     assert ended["eventType"] == "FAIL"
-    assert "contract" in ended["run"]["facets"]["errorMessage"]["message"]
+    assert "freshness" in ended["run"]["facets"]["errorMessage"]["message"]
     assert "outputStatistics" not in ended["outputs"][0]["outputFacets"]
     assert {"key": "outcome", "value": "refused", "source": "SCORER"} in ended["run"]["facets"]["tags"]["tags"]
