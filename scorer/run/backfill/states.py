@@ -145,4 +145,4 @@ def _modified(info: ObjectInfo) -> datetime:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= 300 else text[:297] + "..."
