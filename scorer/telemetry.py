@@ -1,5 +1,6 @@
 """What a run tells while it works: events for people or machines, progress, and the time that each stage takes."""
 
+import heapq
 import json
 import os
 import sys
@@ -56,11 +57,16 @@ class Stage:
     last: float = 0.0
 
 
+SLOWEST = 10
+"""Items of a stage that are remembered for how long they took."""
+
+
 class Stages:
     """Timers by stage name. Thread-safe."""
 
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}
+        self._slowest: dict[str, list[tuple[float, str]]] = {}
         self._levels: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
@@ -90,6 +96,22 @@ class Stages:
             except StopIteration:
                 return
             yield item
+
+    def item(self, name: str, what: str, seconds: float) -> None:
+        """Note how long one item of a stage took. Cheap: all but the slowest so far are forgotten at once."""
+        kept = self._slowest.get(name)
+        if kept is not None and len(kept) == SLOWEST and seconds <= kept[0][0]:
+            return
+        with self._lock:
+            kept = self._slowest.setdefault(name, [])
+            heapq.heappush(kept, (seconds, what))
+            if len(kept) > SLOWEST:
+                heapq.heappop(kept)
+
+    def slowest(self, name: str) -> list[tuple[str, float]]:
+        """The items of a stage that took longest, with their seconds; the slowest first."""
+        with self._lock:
+            return [(what, seconds) for seconds, what in sorted(self._slowest.get(name, ()), reverse=True)]
 
     def gauge(self, name: str, value: float) -> None:
         """Note a level, for instance how long a queue is; `levels` gives its mean, maximum and latest value."""

@@ -4,6 +4,7 @@ import itertools
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
@@ -212,12 +213,16 @@ class ImagePipeline:
         return np.int64(ticket)
 
     def _decode(self, flight: _Flight, pixels: Pixels) -> None:
+        before = time.perf_counter()
         for position, load in enumerate(flight.loads):
             try:
                 self._into(pixels[position], load, flight.request.isolate)
             except ImageFault as fault:
                 flight.faults[position] = fault
                 pixels[position] = 0
+            now = time.perf_counter()
+            self._stages.item("decode", flight.request.uris[position], now - before)
+            before = now
 
     def _into(self, out: Pixels, load: _Load, isolate: bool) -> None:
         if isinstance(load, ImageFault):

@@ -61,6 +61,7 @@ class Content:
     rows: Flow | None = None
     images: Flow | None = None
     faults: tuple[tuple[str, int, tuple[Fault, ...]], ...] = ()
+    slowest: tuple[tuple[str, float], ...] = ()
     scores: drift.Scores | None = None
     features: tuple[drift.FeatureRow, ...] = ()
     missing_features: tuple[str, ...] = ()
@@ -89,6 +90,7 @@ def content(account: Account, samples: tuple[Sample, ...], gallery_size: int) ->
         settings=settings_rows(account.job.model_dump(mode="json")),
         versions=versions(),
         stages=stage_rows(account.tools.stages.summary()),
+        slowest=tuple(account.tools.stages.slowest("decode")),
         pace=images_a_second(samples),
         pace_of="images" if any(sample.images for sample in samples) else "listings",
         cores=cores_busy(samples, cores()),

@@ -50,6 +50,8 @@ def test_a_published_run_leaves_its_page_beside_its_manifest_and_says_where(mark
     assert parsed.all("h1")[0].text.startswith("Published")
     assert manifest.run_id in parsed.text
     assert len(parsed.all("img")) >= 3
+    assert "The slowest images of this start" in parsed.text
+    assert "img/none.jpg" in parsed.text
     bands = [int(path.attributes["data-count"]) for path in parsed.all("path") if "data-count" in path.attributes]
     assert sum(bands) == manifest.counts.rows_in + manifest.counts.images_read
     (entry,) = entries(market)
