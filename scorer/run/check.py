@@ -73,14 +73,24 @@ def _check_places(job: Job) -> None:
             f"predictions, quarantine and state must all be in S3, or all be local: {', '.join(places)}."
             " Nothing was read."
         )
-    for uri in (job.listings, job.bundle):
-        parse(uri)
-    for name, uri in (("state", job.state_uri), ("quarantine", job.quarantine_uri)):
-        if f"{canonical(uri)}/".startswith(f"{canonical(job.predictions)}/"):
+    written = {"predictions": job.predictions, "state": job.state_uri, "quarantine": job.quarantine_uri}
+    for name, uri in written.items():
+        for source, place in (("listings", job.listings), ("bundle", job.bundle)):
+            if _lies_below(uri, place) or _lies_below(place, uri):
+                raise SettingsError(
+                    f"{name} ({uri}) and {source} ({place}) are one place, or one lies below the other: what is written"
+                    f" there would be read as {source}, or replace them. Give {name} a place of its own. Nothing was"
+                    " read."
+                )
+        if name != "predictions" and _lies_below(uri, job.predictions):
             raise SettingsError(
                 f"{name} ({uri}) lies below predictions ({job.predictions}), where warehouses would read it as"
                 " predictions. Give it a place of its own. Nothing was read."
             )
+
+
+def _lies_below(uri: str, folder: str) -> bool:
+    return f"{canonical(uri)}/".startswith(f"{canonical(folder).rstrip('/')}/")
 
 
 def _existing(job: Job, partition: Partition | None) -> Partition:

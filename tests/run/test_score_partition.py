@@ -429,6 +429,15 @@ def test_places_that_contradict_each_other_are_refused_before_anything_is_read(m
     refused(market, SettingsError, "scheme 'ftp'", listings="ftp://x/y")
 
 
+@pytest.mark.parametrize("output", ["predictions", "quarantine", "state"])
+def test_nothing_is_ever_written_where_listings_or_bundle_lie(market: Market, output: str) -> None:
+    below, above = join(market.listings, KEY), market.root
+    before = {info.uri: info.etag for info in market.store.list_all(market.root)}
+    for place in (market.listings, below, above, market.bundle, join(market.bundle, "golden")):
+        refused(market, SettingsError, f"^{output} .* Give {output} a place of its own", **{output: place})
+    assert {info.uri: info.etag for info in market.store.list_all(market.root)} == before
+
+
 def test_the_dry_run_counts_and_writes_nothing(market: Market) -> None:
     found = estimate(market.job(rows_per_unit=8), market.store)
     assert (found.files, found.rows, found.units, found.images, found.published) == (1, 20, 3, 39, None)
