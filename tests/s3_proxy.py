@@ -29,7 +29,6 @@ from botocore.credentials import Credentials
 from yarl import URL
 
 CONTROL = "/__faults__"
-WRITES = ("PUT", "POST", "DELETE")
 HOP_BY_HOP = ("connection", "content-length", "expect", "keep-alive", "transfer-encoding")
 BEFORE_THE_STORE = {
     "slow_down": (503, "SlowDown", "Please reduce your request rate."),
@@ -79,7 +78,7 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     dice: random.Random = field(default_factory=lambda: random.Random(0))
-    writing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    queues: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def connection(self, _: web.Application) -> AsyncIterator[None]:
         """Holds the connection to the gateway while the proxy runs."""
@@ -112,27 +111,31 @@ class Proxy:
         return await self.forward(request, fault)
 
     async def forward(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """Pass the request on; writes to one key queue up, so that a condition still holds when its write is done."""
+        """Pass the request on and give the answer back, whole or torn.
+
+        Requests to one key queue up at the gateway: a condition still holds when its write is done, and a read meets no
+        write half-way (alone, the gateway answers it with the new bytes at the old length; S3 never does).
+        """
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         if request.method == "POST" and "delete" in request.query:
             headers["Content-MD5"] = base64.b64encode(hashlib.md5(body).digest()).decode()
-        if request.method not in WRITES:
-            return await self.pass_on(request, headers, body, fault)
-        async with self.writing[request.path]:
+        async with self.queues[request.path]:
             strict = request.method == "PUT" and (fault is None or fault.kind != "unconditional")
             refusal = await self.broken_condition(request) if strict else None
-            return refusal or await self.pass_on(request, headers, body, fault)
+            if refusal is not None:
+                return refusal
+            async with self.ask(request.method, URL(request.raw_path, encoded=True), headers, body) as answer:
+                content = await answer.read()
+        return await self.give_back(request, answer, content, fault)
 
-    async def pass_on(
-        self, request: web.Request, headers: dict[str, str], body: bytes, fault: Fault | None
+    async def give_back(
+        self, request: web.Request, answer: ClientResponse, content: bytes, fault: Fault | None
     ) -> web.StreamResponse:
-        """Ask the gateway and give its answer back, whole or torn."""
-        async with self.ask(request.method, URL(request.raw_path, encoded=True), headers, body) as answer:
-            content = await answer.read()
-            response = web.StreamResponse(status=answer.status)
-            response.headers.extend((k, v) for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP)
-            response.content_length = int(answer.headers.get("Content-Length", len(content)))
+        """The gateway's answer, whole or torn."""
+        response = web.StreamResponse(status=answer.status)
+        response.headers.extend((k, v) for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP)
+        response.content_length = int(answer.headers.get("Content-Length", len(content)))
         if fault is not None and fault.kind == "clock":
             shift_times(response, fault.seconds)
         await response.prepare(request)

@@ -156,11 +156,12 @@ def test_the_worked_example_follows_from_the_formula() -> None:
         assert [float(cell.replace(",", "")) for cell in cells] == pytest.approx(expected, rel=0.01, abs=0.006), images
 
 
-@pytest.mark.skipif(
-    MEASURED.name not in (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8"),
-    reason="the page names another source of its figures",
-)
 def test_the_costs_of_an_image_are_those_that_were_measured() -> None:
+    """The page names where its figures are from; if that is the file of `make bench`, they are the file's."""
+    page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    if MEASURED.name not in page:
+        assert "decisions/pipeline.md" in page
+        return
     measured: dict[str, Any] = json.loads(MEASURED.read_text(encoding="utf-8"))
     for (place, pixels), (cpu_ms, busy) in costs().items():
         contestants = measured["models"][pixels]["contestants"]

@@ -58,7 +58,7 @@ def backfill(
 
         flags = named(settings, listings=listings, bundle=bundle, predictions=predictions, quarantine=quarantine)
         work = load(Job, file=job, flags={**flags, "state": state})
-        asked = Wanted(Range.of(first, last), only, max_parallel, reverse)  # type: ignore[arg-type]  # checked there
+        asked = Wanted(Range.of(first, last), only, max_parallel, reverse)  # type: ignore[arg-type]  # make_plan refuses others
         tools = tools_for(work, stop)
         plan = make_plan(work, asked, tools.store)
         typer.echo(account.sentence(plan, work.costs), err=True)

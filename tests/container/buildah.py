@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Buildah:
             capture_output=True,
         )
         if done.returncode:
-            print(done.stdout, done.stderr, sep="\n")  # noqa: T201 # a script's own voice
+            sys.stdout.write(f"{done.stdout}\n{done.stderr}\n")
             raise subprocess.CalledProcessError(done.returncode, [str(part) for part in command])
         return done.stdout.strip()
 

@@ -303,9 +303,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--local", type=int, default=22, help="runs on local files")
     parser.add_argument("--several", type=int, default=8, help="runs on local files, each version several files")
-    parser.add_argument("--moto", type=int, default=10, help="runs in S3, where copies know no conditions")
-    # Not by default: it answers a GET that meets an overwrite with the new bytes at the old length, as S3 never would.
-    parser.add_argument("--gateway", type=int, default=0, help="runs in S3, where every condition is checked")
+    parser.add_argument("--moto", type=int, default=5, help="runs in S3, where copies know no conditions")
+    parser.add_argument("--gateway", type=int, default=5, help="runs in S3, where every condition is checked")
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     failed = False

@@ -213,7 +213,7 @@ def test_scoring_everything_again_goes_on_where_it_was_interrupted(market: Marke
         (Wanted(WITHIN), {"force": True}, "--only missing leaves it alone"),
         (Wanted(WITHIN, parallel=2), {"single_writer": True}, "would start several"),
         (Wanted(WITHIN, parallel=0), {}, "--max-parallel 0: at least 1"),
-        (Wanted(WITHIN, "some"), {}, "Known: missing, failed, stale, all"),  # type: ignore[arg-type]
+        (Wanted(WITHIN, "some"), {}, "Known: missing, failed, stale, all"),  # type: ignore[arg-type]  # as from a program without types
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

@@ -108,7 +108,7 @@ def test_rows_that_a_bundle_cannot_score_are_left_out_and_counted(
     heads = Predictor.heads
 
     def poisoned(self: Predictor, *inputs: object) -> dict[str, np.ndarray]:
-        scores = heads(self, *inputs)  # type: ignore[arg-type]
+        scores = heads(self, *inputs)  # type: ignore[arg-type]  # passed on as they came
         if self.bundle.uri == other and len(scores["prediction"]) == 20:
             scores["prediction"][:3] = np.nan
         return scores
