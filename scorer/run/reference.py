@@ -18,7 +18,7 @@ from scorer.settings import CHANGES_NO_SCORE, Job, Settings
 INTRODUCTION = """\
 # Settings
 
-<!-- Generated from the classes by `make schemas`; change the docstrings in scorer/settings.py instead. -->
+<!-- Generated from the classes by `make schemas`; change the docstrings in scorer/settings/ instead. -->
 
 Every command takes its settings from a YAML file (`--job`), the environment and flags, each stronger than the one
 before. A nested name takes a dot in flags, two underscores in the environment, and an indented block in YAML:
@@ -88,7 +88,7 @@ def kinds(module: ModuleType) -> list[type[Settings]]:
     classes = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Settings) and value.__module__ == module.__name__
+        if isinstance(value, type) and issubclass(value, Settings) and value.__module__.startswith(module.__name__)
     ]
     groups = {found for kind in classes for found in _mentioned(kind)}
     bases = {base for group in groups for base in group.__mro__}

@@ -1,0 +1,182 @@
+"""One scoring job and its parts."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scorer.settings.base import Settings
+from scorer.settings.gates import Gates
+from scorer.settings.observing import Lineage, Page, Telemetry
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""Of the image tower's and the head's arithmetic."""
+
+
+class ImageLimits(Settings):
+    """What an image may cost before it is refused. Images are uploaded by strangers."""
+
+    max_bytes: int = Field(20 * 1024 * 1024, gt=0)
+    """Largest image file, in bytes. A larger one degrades its row as image_too_large."""
+
+    max_pixels: int = Field(100_000_000, gt=0)
+    """Most pixels (width x height) that an image's header may announce. More: image_too_many_pixels."""
+
+    truncated: Literal["corrupt", "use"] = "corrupt"
+    """A JPEG that breaks off: image_corrupt, or use the rows of pixels that are there."""
+
+    decode_seconds: int = Field(10, gt=0, le=3600)
+    """Processor time for one image, in seconds, where it is decoded in a process of its own: HEIC, AVIF, and whatever
+    is costly by its header. Longer: image_corrupt. A busy machine refuses no more than an idle one."""
+
+    decode_memory_mb: int = Field(1024, ge=64)
+    """Memory for one image, in MiB, where it is decoded in a process of its own. More: image_too_many_pixels."""
+
+
+class ImageSources(Settings):
+    """Where images may come from. Anything else degrades its row as image_forbidden."""
+
+    buckets: tuple[str, ...] = ()
+    """S3 buckets that image URIs may name besides the bucket that holds the listings."""
+
+    folders: tuple[str, ...] = ()
+    """Local folders that image URIs may point into besides the listings' own."""
+
+
+class Speed(Settings):
+    """Changes time and memory, never a score (beyond the stated tolerance)."""
+
+    batch_images: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Images per forward pass of the image tower. auto: the fastest on this machine, measured when the plan is made."""
+
+    batch_rows: int = Field(1024, gt=0)
+    """Rows per forward pass of the head."""
+
+    fetch_concurrency: int = Field(32, gt=0)
+    """Image requests in flight at the object store. Local files are read by the decoding threads."""
+
+    decode_threads: int = Field(0, ge=0)
+    """Threads that decode and resize; 0: one per core."""
+
+    buffered_batches: int = Field(3, gt=0)
+    """Batches of images fetched or decoded ahead of the forward pass. Bounds the memory."""
+
+
+class Costs(Settings):
+    """What a machine costs, for estimates in money beside those in minutes."""
+
+    price_per_hour: float | None = Field(None, ge=0.0, allow_inf_nan=False)
+    """Price of one hour of the machine that the job runs on. Without it no cost is shown."""
+
+    currency: str = Field("", max_length=8)
+    """Shown behind every cost, for instance EUR."""
+
+
+class Job(Settings):
+    """One scoring job: which listings, by which bundle, where to."""
+
+    listings: str
+    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file."""
+
+    bundle: str
+    """Folder or S3 prefix of the trained bundle."""
+
+    predictions: str
+    """Folder or S3 prefix that the predictions are published under, one sub-folder a partition."""
+
+    partition: str | None = None
+    """Partition key, for instance ds=2026-11-24. Not needed when `listings` is one partition or one file."""
+
+    quarantine: str | None = None
+    """Where refused rows go; by default PREDICTIONS.quarantine."""
+
+    state: str | None = None
+    """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
+
+    bundle_key: str | None = None
+    """Ed25519 public key (PEM). If given, only a bundle that was signed with its private key is scored by."""
+
+    bundle_digest: str | None = None
+    """If given, only the bundle with this digest is scored by; `scorer bundle inspect` prints it. A backfill insists on
+    the one that it began with."""
+
+    contract: str | None = None
+    """A contract (ODCS YAML) of your own for the listings: ranges, required columns; checked besides the built-in."""
+
+    require_partition: bool = False
+    """A partition that does not exist is an error (exit 3), not a quiet night (exit 99)."""
+
+    force: bool = False
+    """Score again although this very work is published already."""
+
+    single_writer: bool = False
+    """Your word that one run at a time publishes here. A store without conditional writes is refused otherwise."""
+
+    grace_seconds: float = Field(30.0, ge=0.0)
+    """After SIGTERM, how long to go on until the work unit in hand is finished. Then it is dropped. Exit 75 either way.
+    Keep it below what your scheduler waits before SIGKILL (Kubernetes: terminationGracePeriodSeconds)."""
+
+    rows_per_unit: int = Field(4096, gt=0)
+    """Rows per work unit: what is redone at most after a crash, and what one worker takes at a time."""
+
+    rows_per_file: int = Field(5_000_000, gt=0)
+    """Up to this many rows a partition's predictions are one object, replaced by one PUT."""
+
+    precision: Precision = "float32"
+    """float32; or 16 bits where the machine has them, faster, which moves scores by some percent of their deviation:
+    bfloat16 on CPUs, float16 on GPUs."""
+
+    images: ImageLimits = ImageLimits()
+    """Limits on each image."""
+
+    sources: ImageSources = ImageSources()
+    """Where images may come from."""
+
+    speed: Speed = Speed()
+    """Concurrency and batch sizes."""
+
+    lineage: Lineage = Lineage()
+    """Where OpenLineage events of the run go."""
+
+    telemetry: Telemetry = Telemetry()
+    """Where OpenTelemetry metrics and traces of the run go."""
+
+    costs: Costs = Costs()
+    """What a machine costs."""
+
+    gates: Gates = Gates()
+    """What a run must pass before it is published."""
+
+    page: Page = Page()
+    """The page of the run."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every setting that can change a score or the rows written.
+
+        Places and settings of speed stay outside. A setting missing from `CHANGES_NO_SCORE` costs one needless
+        re-score; the other way round would serve stale scores.
+        """
+        values = self.model_dump(mode="json", exclude=set(CHANGES_NO_SCORE))
+        # A contract is named by its place; the caller adds its content (see run/plan.py).
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def quarantine_uri(self) -> str:
+        """Where refused rows go."""
+        return self.quarantine or self.predictions.rstrip("/") + ".quarantine"
+
+    @property
+    def state_uri(self) -> str:
+        """Where the runs' state lives: a sibling of the predictions, so that no warehouse lists it as data."""
+        return self.state or self.predictions.rstrip("/") + ".scorer"
+
+
+CHANGES_NO_SCORE = frozenset(
+    {
+        *("listings", "partition", "bundle", "bundle_key", "bundle_digest", "predictions", "quarantine", "state"),
+        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "speed", "costs", "page"),
+        *("lineage", "telemetry"),
+    }
+)
+"""Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
