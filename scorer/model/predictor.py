@@ -145,7 +145,7 @@ class Predictor:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """One replica each, taken in turn."""
+        """One replica each, taken in turn; `embed` spreads what exceeds one batch over all of them."""
         return self._devices
 
     @property
@@ -212,10 +212,10 @@ class Predictor:
         return warnings
 
     def _spread(self, parts: Sequence[Pixels]) -> Iterator[Floats]:
-        if len(parts) < 2:
+        if len(parts) < 2 or len(self._devices) < 2:
             return map(self._embed_part, parts)
-        with ThreadPoolExecutor(self.callers) as threads:
-            return iter(list(threads.map(self._embed_part, parts)))
+        with ThreadPoolExecutor(len(self._devices)) as replicas:
+            return iter(list(replicas.map(self._embed_part, parts)))
 
     def _embed_part(self, pixels: Pixels) -> Floats:
         """At most a batch; several smaller ones if memory ran out meanwhile."""
