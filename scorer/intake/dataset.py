@@ -121,10 +121,11 @@ class ImagePipeline:
         passes: int = 0,
     ) -> None:
         self._fetcher, self._places = fetcher, places
-        self._spec, self._limits, self._speed, self._stages = spec, limits, speed, stages
+        self._spec, self._limits, self._stages = spec, limits, stages
         self._batch_images, self._embed = batch_images, embed
         threads = speed.decode_threads or os.cpu_count() or 1
         self._calls = threads + passes + SPARE_CALLS
+        self._ahead = max(speed.buffered_batches, -(-2 * speed.fetch_concurrency // batch_images))
         self._isolated = IsolatedDecoder(spec, limits, threads)
         self._flights: dict[int, _Flight] = {}
         self._buffers: queue.SimpleQueue[Pixels] = queue.SimpleQueue()
@@ -165,7 +166,7 @@ class ImagePipeline:
                     return
                 self._flights[ticket] = _Flight(request, [self._load(uri, request.isolate) for uri in request.uris])
                 ahead.append(ticket)
-                if len(ahead) > self._speed.buffered_batches:
+                if len(ahead) > self._ahead:
                     yield self._arrived(ahead.popleft())
             while ahead:
                 yield self._arrived(ahead.popleft())

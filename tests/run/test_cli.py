@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,8 @@ def test_commands_that_need_no_tensorflow_do_not_import_it(market: Market) -> No
         "app(sys.argv[1:], standalone_mode=False); "
         "print([name for name in ('tensorflow', 'keras', 'pandas', 'sklearn') if name in sys.modules])"
     )
-    for arguments in (["score", *five_flags(market), "--dry-run"], ["bundle", "inspect", market.bundle], ["version"]):
+    bundle = [["bundle", command, market.bundle] for command in ("inspect", "verify")]
+    for arguments in (["score", *five_flags(market), "--dry-run"], *bundle, ["version"]):
         found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
         assert found.stdout.splitlines()[-1] == "[]", (found.stdout, found.stderr)
 
@@ -110,6 +112,23 @@ def test_a_bundle_is_inspected_and_verified(bundle: str) -> None:
     assert (inspected.returncode, verified.returncode) == (0, 0)
     assert "tiny" in inspected.stdout
     assert "area" in inspected.stdout
+    assert "is intact" in verified.stdout
+
+
+def test_a_bundle_is_scored_again_where_it_should_prove_that_it_works_here(bundle: str) -> None:
+    proved = scorer("bundle", "verify", "--golden", bundle)
+    assert proved.returncode == 0
+    assert "score as they did in training" in proved.stdout
+
+
+def test_a_bundle_with_a_changed_file_is_not_verified(bundle: str, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(bundle, changed)
+    with (changed / "preprocessing.json").open("a") as file:
+        file.write(" ")
+    verified = scorer("bundle", "verify", str(changed))
+    assert verified.returncode == 3
+    assert "preprocessing.json" in verified.stderr
 
 
 def test_a_run_that_is_told_to_stop_ends_with_75_and_the_next_start_goes_on(market: Market) -> None:
