@@ -60,8 +60,8 @@ class Speed(Settings):
     """Threads that decode and resize; 0: one per core."""
 
     buffered_batches: int = Field(3, gt=0)
-    """Batches of images fetched ahead of the forward pass; more of small ones, so that every connection has work. Bounds
-    the memory."""
+    """Batches of images fetched ahead of the forward pass; more of small ones, so that every connection has work.
+    Bounds the memory."""
 
 
 class Costs(Settings):
