@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scorer.output.tally import Fault, Tally
+from scorer.pages.words import visible
 from scorer.run.report.flow import Flow, Leaf, Why, flow, split
-from scorer.run.report.words import visible
 
 SECRET = ("password", "secret", "token", "credential", "authorization", "api_key", "headers", "private")
 """Parts of a setting's name whose value no page shows. `bundle_key` is a public key."""

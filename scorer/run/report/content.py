@@ -10,6 +10,8 @@ from scorer.output.manifest import BundleRef, RunManifest, versions
 from scorer.output.profile import cores
 from scorer.output.reference import training
 from scorer.output.tally import Fault
+from scorer.pages.plots import Curve
+from scorer.pages.words import moment
 from scorer.run.observers import Account
 from scorer.run.report import drift
 from scorer.run.report.accounts import (
@@ -24,9 +26,7 @@ from scorer.run.report.before import LastTime, last_time
 from scorer.run.report.flow import Flow
 from scorer.run.report.gallery import Gallery, Group, gallery
 from scorer.run.report.headline import Headline, by_weight, figures, headline
-from scorer.run.report.plots import Curve
 from scorer.run.report.watch import Sample, cores_busy, images_a_second
-from scorer.run.report.words import moment
 
 Found = TypeVar("Found")
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from scorer.output.distribution import Distribution, Distributions, ScoreDistribution
 from scorer.output.gates.effect import Effect, compare
 from scorer.output.gates.feature_drift import IMAGES
-from scorer.run.report.plots import Histogram, Shares, between
-from scorer.run.report.words import number
+from scorer.pages.plots import Histogram, Shares, between
+from scorer.pages.words import number
 
 MOVED, FAR = 0.1, 0.25
 """PSI from which a feature has moved, and has moved far: the bands that credit scoring made customary."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from scorer.objectstore import ObjectStore
 from scorer.output.manifest import OutputFile
+from scorer.pages.words import count, number
 from scorer.run.report.listings import Shown, Survey, images_of, survey
 from scorer.run.report.thumbnails import Thumbnail, thumbnails
-from scorer.run.report.words import count, number
 from scorer.run.start import Start
 
 

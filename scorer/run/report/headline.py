@@ -6,8 +6,8 @@ from typing import Literal
 from scorer.errors import SettingsError, Transient
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import RunManifest
+from scorer.pages.words import count, duration, plural, share
 from scorer.run.observers import Account
-from scorer.run.report.words import count, duration, plural, share
 
 Kind = Literal["good", "warned", "refused", "failed", "stopped"]
 

@@ -6,13 +6,13 @@ import secrets
 from scorer.errors import SettingsError
 from scorer.objectstore import ObjectStore, join
 from scorer.objectstore.retry import Patience
+from scorer.pages.words import withheld
 from scorer.run.observers import Account
 from scorer.run.report import journal
 from scorer.run.report.content import Content, bundle_rows, content, run_rows
 from scorer.run.report.journal import Entry, Moved
 from scorer.run.report.render import render
 from scorer.run.report.watch import Watch
-from scorer.run.report.words import withheld
 
 STEP = re.compile(r"^[^=/\\]+=[^/\\]+$")
 """A step of a partition key that may become part of a path."""

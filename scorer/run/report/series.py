@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from scorer.errors import NothingToDo, SettingsError
 from scorer.objectstore import ObjectStore, join, parse
+from scorer.pages.words import count, duration, moment
 from scorer.run.report.journal import FOLDER, Entry, last
 from scorer.run.report.render import render
 from scorer.run.report.strips import Strip, counts_of, drift, rates, volumes
-from scorer.run.report.words import count, duration, moment
 
 EXITS = {
     2: "settings",

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scorer.output.tally import Tally
+from scorer.pages.plots import Box, ceiling
+from scorer.pages.words import count, duration, moment, number, share
 from scorer.run.report.journal import Entry
-from scorer.run.report.plots import Box, ceiling
-from scorer.run.report.words import count, duration, moment, number, share
 
 OUTCOMES = ("scored", "degraded", "failed", "quarantined")
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scorer.run.report.plots import Curve, curve
+from scorer.pages.plots import Curve, curve
 from scorer.telemetry import Stages
 
 MOST = 240

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scorer.output.distribution import Distribution, Distributions, ScoreDistribution
+from scorer.pages.plots import Histogram, Shares, between, ceiling
 from scorer.run.report.drift import MOST_CLASSES, features, scores
-from scorer.run.report.plots import Histogram, Shares, between, ceiling
 
 EDGES = (10.0, 20.0, 30.0)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scorer.run.report.words import number
+from scorer.pages.words import number
 
 
 @dataclass(frozen=True)

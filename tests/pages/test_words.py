@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from scorer.run.report.words import UNSEEN, count, data, duration, number, plural, share, visible
+from scorer.pages.words import UNSEEN, count, data, duration, number, plural, share, visible
 
 
 @given(st.text(max_size=60))
