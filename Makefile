@@ -16,6 +16,9 @@ DOCS := .venv-docs
 # Airflow too: it starts the job, it does not share an environment with it.
 AIRFLOW := .venv-airflow
 
+# And MLflow, whose models load ours: its environment finds in ours what it does not bring itself.
+MLFLOW := .venv-mlflow
+
 # Without an activated environment: an interpreter of the version that the locks were made for.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
@@ -38,7 +41,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
 .PHONY: help demo test kills lint format schemas docs image bench bench-quick bench-smoke bench-lock fuzz foreign \
-        faults audit airflow airflow-lock hadolint page lock lock-check clean
+        faults audit airflow airflow-lock mlflow mlflow-lock hadolint page lock lock-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +102,14 @@ airflow-lock: $(READY)  ## Resolve Airflow's lock anew; UPGRADE=1 takes newer re
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 	  $(if $(UPGRADE),--upgrade) requirements-airflow.in -o requirements-airflow.lock
 
+mlflow: $(READY) $(MLFLOW)/.ready  ## A bundle in a real MLflow: registered, loaded by name, held to its signature
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cd "$$home" && $(CURDIR)/$(MLFLOW)/bin/python -m pytest -q \
+	  -c /dev/null --rootdir $(CURDIR)/tests/mlflow --noconftest -p no:cacheprovider $(CURDIR)/tests/mlflow/registry.py
+
+mlflow-lock: $(READY)  ## Resolve MLflow's lock anew, with our releases of what both need; UPGRADE=1 takes newer ones
+	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+	  $(if $(UPGRADE),--upgrade) --constraints requirements-dev.lock requirements-mlflow.in -o requirements-mlflow.lock
+
 foreign: $(READY)  ## Image files that others collected, through the whole job: SUITE="FOLDER ..."
 	$(BIN)/python -m tests.fuzz.foreign $(SUITE)
 
@@ -124,7 +135,7 @@ lock-check: $(READY)  ## Do the locks still follow from pyproject.toml?
 	    || { echo "$$lock does not follow from pyproject.toml. Run: make lock" >&2; exit 1; }; done
 
 clean:  ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(PEERS) $(DOCS) $(AIRFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist site \
+	rm -rf $(VENV) $(PEERS) $(DOCS) $(AIRFLOW) $(MLFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist site \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -143,6 +154,14 @@ $(AIRFLOW)/.ready: requirements-airflow.lock | $(READY)
 	@echo "Setting $(AIRFLOW) up from $<: about 500 MB."
 	@"$(PYTHON)" -m venv --clear $(AIRFLOW)
 	@$(UV) pip sync --quiet --python $(AIRFLOW)/bin/python --require-hashes $<
+	@touch $@
+
+$(MLFLOW)/.ready: requirements-mlflow.lock | $(READY)
+	@echo "Setting $(MLFLOW) up from $<: about 150 MB."
+	@"$(PYTHON)" -m venv --clear $(MLFLOW)
+	@$(UV) pip sync --quiet --python $(MLFLOW)/bin/python --require-hashes $<
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib")); print("$(CURDIR)")' \
+	  > $$($(MLFLOW)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
 	@touch $@
 
 $(DOCS)/.ready: requirements-docs.lock | $(READY)

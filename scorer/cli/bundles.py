@@ -1,4 +1,4 @@
-"""bundle inspect, sign and verify."""
+"""bundle inspect, sign, verify and mlflow."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,3 +62,19 @@ def verify(
         loaded = load_bundle(bundle, ObjectStore())
         files = len(loaded.digests.files)
         typer.echo(f"{loaded.name} {loaded.version} is intact: {files} files are as they were saved ({loaded.digest}).")
+
+
+@bundle_app.command()
+def mlflow(
+    bundle: Annotated[str, typer.Argument(help="Folder or S3 prefix of the bundle.")],
+    folder: Annotated[str, typer.Argument(help="A new folder or S3 prefix for the model.")],
+) -> None:
+    """Write a bundle as a model of MLflow's: MLmodel with a signature, loaded by pyfunc through our own predictor."""
+    with exit_code():
+        from scorer.model.bundle import load_bundle
+        from scorer.objectstore import ObjectStore
+        from scorer.run.mlflow.folder import write_folder
+
+        loaded = load_bundle(bundle, ObjectStore())
+        files = write_folder(loaded, folder, ObjectStore())
+        typer.echo(f"{loaded.name} {loaded.version} is at {folder} as a model of MLflow's ({len(files)} files).")

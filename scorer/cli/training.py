@@ -20,12 +20,22 @@ def train(
         list[str] | None, typer.Option(help="Train on this partition. May be repeated.  [default: all]")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Which towers with which sizes.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="A column whose equal values stay on one side of the split.")
+    ] = None,
     job: File = None,
     settings: Set = None,
 ) -> None:
     """Train a fused model on listings whose target is known, and write it as a bundle."""
     with exit_code():
-        flags = named(settings, listings=listings, target=target, bundle=bundle, recipe=recipe)
+        flags = named(
+            settings,
+            listings=listings,
+            target=target,
+            bundle=bundle,
+            recipe=recipe,
+            group=group,
+        )
         wanted = load(TrainJob, file=job, flags={**flags, "partitions": partition or None})
         with hushed():
             from scorer.training.train import train as run

@@ -1,6 +1,7 @@
 """What training puts into a bundle, and the files that it becomes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,13 @@ PROFILE = "profile.json"
 IMAGE_TOWER = "image_tower.pb"
 HEAD = "head.pb"
 
+CARD_PAGE = "card.html"
+CARD_MARKDOWN = "card.md"
+CARD = (CARD_PAGE, CARD_MARKDOWN)
+"""For people; bundles that were not trained here need not have them."""
+
 REQUIRED = (document.FILE, PREPROCESSING, PROFILE, IMAGE_TOWER, HEAD, golden.ROWS)
-OURS = re.compile("|".join([*map(re.escape, REQUIRED), golden.image_path("[0-9a-f]{64}").replace(".", r"\.")]))
+OURS = re.compile("|".join([*map(re.escape, REQUIRED + CARD), golden.image_path("[0-9a-f]{64}").replace(".", r"\.")]))
 """Matches the path of every file that a bundle of ours consists of, but for digests.json."""
 
 
@@ -42,6 +48,7 @@ class BundleContent:
         profile: plain JSON: how features and scores were distributed.
         training: plain JSON: data and settings.
         golden: rows that are scored again at every load.
+        card: path (one of `CARD`) -> content.
     """
 
     name: str
@@ -60,6 +67,7 @@ class BundleContent:
     profile: dict[str, Any]
     training: dict[str, Any]
     golden: tuple[GoldenRow, ...] = field(repr=False)
+    card: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def to_files(self) -> dict[str, bytes]:
         """Path -> content of every file but digests.json. Raises BundleError: the content is no valid bundle."""
@@ -87,5 +95,6 @@ class BundleContent:
             PROFILE: strict_json.dump(self.profile),
             IMAGE_TOWER: self.image_tower,
             HEAD: self.head,
+            **{path: self.card[path] for path in CARD if path in self.card},
         }
         return files | golden.to_files(self.golden, self.pixels)

@@ -34,6 +34,9 @@ class TrainJob(Settings):
     group: str | None = None
     """A column whose rows stay on one side of the split, besides listings that share an image."""
 
+    near_duplicates: bool = True
+    """Listings whose images look the same, though their files differ, stay on one side of the split, too."""
+
     name: str | None = None
     """Name of the bundle; by default the target's."""
 

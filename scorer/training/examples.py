@@ -1,6 +1,6 @@
 """Listings with a known target, their distinct images decoded once, and which of them hang together."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from scorer.model.preprocessing import floats, kind_of
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
 from scorer.training.images import ImageCache, Source, cache_images
-from scorer.training.split import Rows, group_rows
+from scorer.training.split import Rows
+from scorer.training.ties import NO_TIES, Ties, find_ties
 
 Progress = Callable[[str], None]
 Index = npt.NDArray[np.int32]
@@ -36,6 +37,8 @@ class Examples:
         cache: the decoded images.
         groups: int64 [n]; listings with the same number stay on one side of any split.
         without_target: rows that were left out because their target is null.
+        ties: what makes the groups.
+        times: int64 [n], when each listing was, ascending; None where no column says so.
     """
 
     table: pa.Table
@@ -47,6 +50,8 @@ class Examples:
     cache: ImageCache
     groups: Rows
     without_target: int
+    ties: Ties = NO_TIES
+    times: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -83,6 +88,9 @@ def read_examples(
     """
     everything = _read(partitions, store)
     table, target = _with_target(everything, job.target)
+    for name in (ID, job.group):
+        if name is not None:
+            column_of(table, name, "group")
     named = image_table(_images_of(table, job), job.max_images)
     cache = cache_images(named.uris, spec, source, folder)
     if not cache.slots:
@@ -92,6 +100,15 @@ def read_examples(
             " Nothing was trained: a fused model needs images to learn from."
         )
     slots = np.array([cache.slots.get(uri, -1) for uri in named.uris] + [-1], np.int32)  # [-1] of it: no image
+    groups, ties = find_ties(
+        table,
+        named.index,
+        named.uris,
+        cache,
+        group=job.group,
+        lookalikes=job.near_duplicates,
+        test_share=job.test_share,
+    )
     return Examples(
         table=table,
         partitions=tuple(partition.key for partition in partitions),
@@ -100,8 +117,9 @@ def read_examples(
         given=named.index,
         images=slots[named.index],
         cache=cache,
-        groups=group_rows(_keys(table, named.index, named.uris, cache, job)),
+        groups=groups,
         without_target=len(everything) - len(table),
+        ties=ties,
     )
 
 
@@ -135,21 +153,6 @@ def _images_of(table: pa.Table, job: TrainJob) -> pa.Array:
     if IMAGES not in table.column_names:
         raise ContractError(f"The listings in {job.listings} have no column {IMAGES!r}. Nothing was trained.")
     return table.column(IMAGES).combine_chunks()
-
-
-def _keys(table: pa.Table, given: Index, uris: list[str], cache: ImageCache, job: TrainJob) -> list[list[Hashable]]:
-    """What each row must not share with another side: its id, its images by URI and by bytes, the user's group."""
-    keys: list[list[Hashable]] = [[("image", uris[place]) for place in row if place >= 0] for row in given]
-    for own, row in zip(keys, given, strict=True):
-        own.extend(
-            ("bytes", cache.digests[uris[place]]) for place in row if place >= 0 and uris[place] in cache.digests
-        )
-    columns = [ID] if job.group is None else [ID, job.group]
-    for name in columns:
-        for own, value in zip(keys, column_of(table, name, "group").to_pylist(), strict=True):
-            if value is not None:
-                own.append((name, value))
-    return keys
 
 
 def column_of(table: pa.Table, name: str, setting: str) -> pa.ChunkedArray:

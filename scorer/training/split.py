@@ -1,4 +1,4 @@
-"""Training, validation and test rows that share nothing: what hangs together stays on one side."""
+"""Training, validation and test rows that share nothing: what hangs together stays on one side, in time or by lot."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,3 +70,74 @@ def split_groups(groups: Rows, *, validation_share: float, test_share: float, se
         validation=np.flatnonzero(in_validation),
         test=np.flatnonzero(in_test),
     )
+
+
+def split_by_time(groups: Rows, times: Rows, *, validation_share: float, test_share: float) -> Split:
+    """The latest groups are the test, those before them the validation, the rest the training.
+
+    A group is as late as its latest listing, so nothing that is trained on is later than the first day of the test. A
+    share is never exceeded: a group that has no room any more, and whatever is earlier, belongs to the side before.
+
+    Args:
+        groups: int64 [n], equal for rows of one group.
+        times: int64 [n], ascending with time; equal for the same moment, which is never divided.
+        validation_share: of the rows.
+        test_share: of the rows.
+    """
+    latest = latest_times(groups, times)
+    moments, sizes = np.unique(latest, return_counts=True)
+    later = np.cumsum(sizes[::-1])[::-1]  # rows at each moment and after it
+    test_room = round(test_share * len(groups))
+    in_test = np.isin(latest, moments[later <= test_room])
+    room = in_test.sum() + round(validation_share * len(groups))
+    in_validation = np.isin(latest, moments[later <= room]) & ~in_test
+    return Split(
+        training=np.flatnonzero(~in_test & ~in_validation),
+        validation=np.flatnonzero(in_validation),
+        test=np.flatnonzero(in_test),
+    )
+
+
+def latest_times(groups: Rows, times: Rows) -> Rows:
+    """int64 [n]: for each row the latest time in its group."""
+    _, group = np.unique(groups, return_inverse=True)
+    latest = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(latest, group, times)
+    return latest[group]
+
+
+Fold = tuple[Rows, Rows]
+"""Rows to fit on, and rows to be measured on: int64, ascending, no group in both."""
+
+
+def group_folds(groups: Rows, count: int, seed: int) -> list[Fold]:
+    """Deal whole groups out to `count` folds of about equal size; each is measured on by what the others taught.
+
+    The largest groups are dealt first, each to the smallest fold so far; groups of one size in an order that the seed
+    decides.
+    """
+    names, sizes = np.unique(groups, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    fold_of, filled = np.empty(len(names), np.int64), np.zeros(count, np.int64)
+    for place in order:
+        fold_of[place] = filled.argmin()
+        filled[fold_of[place]] += sizes[place]
+    of_row = fold_of[np.searchsorted(names, groups)]
+    return [(np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold)) for fold in range(count)]
+
+
+def time_folds(groups: Rows, times: Rows, count: int) -> list[Fold]:
+    """Each fold is measured on by what all that was earlier taught; the earliest part is only learned from.
+
+    Args:
+        groups: int64 [n].
+        times: int64 [n], ascending with time.
+        count: folds; the rows are divided into one part more.
+    """
+    latest = latest_times(groups, times)
+    moments, sizes = np.unique(latest, return_counts=True)
+    part_of = np.minimum((np.cumsum(sizes) - sizes) * (count + 1) // len(groups), count)
+    part = part_of[np.searchsorted(moments, latest)]
+    folds = [(np.flatnonzero(part < fold), np.flatnonzero(part == fold)) for fold in range(1, count + 1)]
+    return [(known, held_out) for known, held_out in folds if len(known) and len(held_out)]

@@ -3,6 +3,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -142,3 +143,17 @@ def test_listings_that_cannot_be_trained_on_are_refused_in_words(
 ) -> None:
     with pytest.raises(error, match=says):
         read([{**row, **change} for row in rows], **settings)
+
+
+def test_listings_whose_images_look_the_same_belong_together_unless_that_is_not_wanted(
+    read: Read, rows: list[Row], tmp_path: Path
+) -> None:
+    pixels = cv2.imread(str(tmp_path / rows[2]["image_uris"][0]))
+    assert pixels is not None
+    brighter = np.clip(pixels.astype(int) + 3, 0, 255).astype(np.uint8)
+    (tmp_path / rows[9]["image_uris"][0]).write_bytes(cv2.imencode(".png", brighter)[1].tobytes())
+    together, apart = read(rows), read(rows, near_duplicates=False)
+    assert group_of(together, rows[2]) == group_of(together, rows[9])
+    assert len(np.unique(together.groups)) == 29
+    assert "2 have an image that looks like that of another file" in together.ties.text
+    assert len(np.unique(apart.groups)) == 30

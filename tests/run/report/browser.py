@@ -1,4 +1,4 @@
-"""The pages in a real browser, narrow and wide, light and dark: `make page`. Screenshots stay in PAGE_SHOTS."""
+"""The pages, and a card, in a real browser, narrow and wide, light and dark: `make page`. Screenshots in PAGE_SHOTS."""
 
 import os
 import shutil
@@ -17,14 +17,16 @@ from scorer.run.report.content import content
 from scorer.run.report.journal import write
 from scorer.run.report.observer import html
 from scorer.run.report.series import series_page
+from scorer.training.card.build import build, card_files
 from tests.run.report import made
 from tests.run.report.test_page import HOSTILE
 from tests.run.report.test_series import nights
+from tests.training.test_card import finished
 
 SHOTS = Path(os.environ.get("PAGE_SHOTS", "page-shots"))
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-PAGES = ("published", "warned", "refused", "failed", "stopped", "series")
+PAGES = ("published", "warned", "refused", "failed", "stopped", "series", "card")
 WIDTHS = (390, 1400)
 
 DRAWN = """() => [...document.querySelectorAll('svg[role=img]')].map(svg => {
@@ -56,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(entry, state, ObjectStore())
     series = series_page(state, "s3://market/predictions", 30, None, ObjectStore())
     (folder / "series.html").write_text(series, encoding="utf-8")
+    (folder / "card.html").write_bytes(card_files(build(finished()))["card.html"])
     return folder
 
 

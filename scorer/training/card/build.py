@@ -1,0 +1,194 @@
+"""Puts a card together from what a training has at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.model.content import CARD_MARKDOWN, CARD_PAGE
+from scorer.model.preprocessing import Matrix, Preprocessing
+from scorer.pages.words import count, number, plural
+from scorer.settings import TrainJob
+from scorer.training.card.content import Card, Curve, ModelErrors, Pairs, Segment
+from scorer.training.card.markdown import markdown
+from scorer.training.card.measures import (
+    Predict,
+    Tested,
+    calibration,
+    feature_changes,
+    image_changes,
+    segments,
+)
+from scorer.training.card.page import html
+from scorer.training.card.pictures import worst
+from scorer.training.crossval import CrossValidation
+from scorer.training.evaluate import Floats, bootstrap, measure
+from scorer.training.examples import Examples
+from scorer.training.split import Split
+
+FEW = 200
+"""Test listings below which a card warns that its figures are rough."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that is done but for its bundle.
+
+    Attributes:
+        job: its settings.
+        examples: the listings.
+        split: which of them were for what.
+        preprocessing: of the features.
+        features: float32 [n, F], of all listings.
+        predictions: by model, of the test listings in the target's unit; the bundle's own is the last.
+        predict: the bundle's model.
+        verdict: whether the images help.
+        about: what else there is to say of the model.
+        intervals: how often its intervals held the actual value.
+        curves: of the trainings.
+        cross: the cross-validation, if there was one.
+        images_verdict: what that says of the images.
+        sizes: test error by listings learned from.
+    """
+
+    job: TrainJob
+    examples: Examples
+    split: Split
+    preprocessing: Preprocessing
+    features: Matrix
+    predictions: Mapping[str, Floats]
+    predict: Predict
+    verdict: str
+    about: Pairs = ()
+    intervals: Pairs = ()
+    curves: tuple[Curve, ...] = ()
+    cross: CrossValidation | None = None
+    images_verdict: str = ""
+    sizes: Pairs = ()
+
+
+def card_files(card: Card) -> dict[str, bytes]:
+    """The card's files, by path within the bundle; the same for the same training."""
+    return {CARD_PAGE: html(card), CARD_MARKDOWN: markdown(card)}
+
+
+def build(done: Finished) -> Card:
+    """The card's content."""
+    job, examples, tested = done.job, done.examples, _tested(done)
+    found = segments(tested, done.preprocessing.names, job.target)
+    models = tuple(_errors(name, predicted, tested) for name, predicted in done.predictions.items())
+    return Card(
+        name=job.name or job.target,
+        target=job.target,
+        verdict=done.verdict,
+        measure="MAPE" if tested.percent else "MAE",
+        about=(*_about(done), *done.about),
+        data=_data(examples),
+        leaks=examples.ties.text,
+        split=_split(done),
+        models=models,
+        cross=done.cross,
+        images_verdict=done.images_verdict,
+        images=image_changes(tested, done.predict),
+        features=feature_changes(tested, done.preprocessing, done.predict),
+        segments=found,
+        calibration=calibration(tested),
+        intervals=done.intervals,
+        curves=done.curves,
+        sizes=done.sizes,
+        worst=worst(tested, examples.cache.pixels),
+        limits=_limits(done, models[-1], found),
+    )
+
+
+def summary(card: Card) -> dict[str, Any]:
+    """What of the card belongs into the bundle's metrics, too, as plain JSON."""
+    return {
+        "images": {change.what: change.error for change in card.images},
+        "features": {change.what: change.rise for change in card.features},
+        "intervals": {one.name: [one.low, one.high] for one in card.models},
+    }
+
+
+def _tested(done: Finished) -> Tested:
+    test, examples = done.split.test, done.examples
+    return Tested(
+        table=examples.table.take(pa.array(test)),
+        actual=examples.target[test],
+        predicted=list(done.predictions.values())[-1],
+        groups=examples.groups[test],
+        features=done.features[test],
+        images=examples.images[test],
+        percent=bool(np.all(examples.target[test] != 0)),
+        seed=done.job.seed,
+    )
+
+
+def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
+    low, high, _ = bootstrap(tested.errors(predicted), tested.groups, tested.seed)
+    return ModelErrors(name, measure(tested.actual, predicted), low, high)
+
+
+def _about(done: Finished) -> Pairs:
+    job = done.job
+    return (
+        ("predicts", job.target),
+        ("recipe", job.recipe),
+        ("fusion", job.fusion),
+        ("features", ", ".join(done.preprocessing.names)),
+        ("images", f"the first {job.max_images} of a listing, {job.image_size} pixels square"),
+        ("seed", str(job.seed)),
+    )
+
+
+def _data(examples: Examples) -> Pairs:
+    faults = ", ".join(f"{reason} {amount:,}" for reason, amount in sorted(examples.cache.faults.items()))
+    keys = [key for key in examples.partitions if key]
+    usable = (examples.images >= 0).any(axis=1)
+    return (
+        ("listings", f"{count(len(examples))} from {plural(len(examples.partitions), 'partition')}"),
+        *((("partitions", keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"),) if keys else ()),
+        ("left out without target", count(examples.without_target)),
+        ("distinct images", count(len(set(examples.cache.slots.values())))),
+        ("listings with a usable image", f"{100 * float(usable.mean()):.1f} %"),
+        *((("images not used", faults),) if faults else ()),
+        (
+            "target: lowest, median, highest",
+            ", ".join(number(float(value)) for value in np.quantile(examples.target, [0, 0.5, 1])),
+        ),
+    )
+
+
+def _split(done: Finished) -> str:
+    split = done.split
+    how = (
+        "dealt out at random, whole groups at a time"
+        if done.examples.times is None
+        else "by time: the latest are the test, those before them stop the training"
+    )
+    stop = f" {count(len(split.validation))} to stop by," if len(split.validation) else ""
+    return f"{count(len(split.training))} listings to learn from,{stop} {count(len(split.test))} to test, {how}."
+
+
+def _limits(done: Finished, ours: ModelErrors, found: tuple[Segment, ...]) -> tuple[str, ...]:
+    examples, test = done.examples, done.split.test
+    low, high = float(examples.target.min()), float(examples.target.max())
+    limits = [
+        f"It knows listings like those it learned from, with {done.job.target} from {number(low)} to {number(high)}."
+        " What is unlike them is a guess; the gates of a run say when a night is.",
+        "Worth of features and images is worth to this model on these listings: no cause, and no advice to sellers.",
+        "The intervals say how far other test listings could move a figure, not what another split or seed would.",
+    ]
+    groups = len(np.unique(examples.groups[test]))
+    if groups < FEW:
+        limits.append(f"The test has {count(groups)} groups of listings only: every figure here is rough.")
+    if examples.times is None:
+        limits.append("The listings were dealt out at random, not by time: how the model ages was not measured.")
+    bad = [one for one in found if one.low > ours.high and one.column != done.job.target]
+    limits += [
+        f"Where {one.column} is {one.value} the error is {number(one.error)}, clearly above the average: take care."
+        for one in sorted(bad, key=lambda one: -one.error)[:5]
+    ]
+    return tuple(limits)

@@ -1,0 +1,115 @@
+"""The card as Markdown: for reviews, registries and whoever has no browser at hand."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from scorer.pages.words import number, visible
+from scorer.training.card.content import Card, Change, Pairs
+from scorer.training.card.words import MODEL_HEAD, SEGMENT_HEAD, change, error, interval, model_rows, segment_rows
+from scorer.training.crossval import difference_words
+
+SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+"""ASCII's punctuation: all that can mean something in Markdown or in the HTML within it."""
+
+HARMLESS = frozenset(" ,.;()%+'?")
+"""Means nothing inside a line that begins with a letter of ours. A colon would make a link of http://."""
+
+
+def text(value: object, longest: int = 120) -> str:
+    """A text from outside that Markdown shows as it is: a heading, link, image or tag in it is none."""
+    shown = " ".join(visible(value, longest).split())
+    return SPECIAL.sub(lambda found: found[0] if found[0] in HARMLESS else "\\" + found[0], shown)
+
+
+def markdown(card: Card) -> bytes:
+    """The card, UTF-8."""
+    parts = [
+        f"# Model card: {text(card.name)}",
+        text(card.verdict, 2000),
+        *_pairs("What it is", card.about),
+        *_pairs("Data", card.data),
+        text(card.leaks, 2000),
+        "## Split",
+        text(card.split, 2000),
+        f"## Errors on the test listings ({card.measure})",
+        _table(MODEL_HEAD, model_rows(card)),
+        *_cross(card),
+        *_changes("What the images do", "images", card.images, card),
+        *_changes("What each feature is worth", "feature dealt out anew", card.features, card),
+        *_segments(card),
+        *_calibration(card),
+        *_pairs("Intervals", card.intervals),
+        *_curves(card),
+        *_worst(card),
+        "## Limits",
+        "\n".join(f"- {text(limit, 1000)}" for limit in card.limits),
+    ]
+    return ("\n\n".join(part for part in parts if part) + "\n").encode()
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(text(cell) for cell in row) + " |" for row in rows)])
+
+
+def _pairs(title: str, pairs: Pairs) -> list[str]:
+    return (
+        [f"## {title}", "\n".join(f"- **{text(name)}**: {text(value, 300)}" for name, value in pairs)] if pairs else []
+    )
+
+
+def _cross(card: Card) -> list[str]:
+    if card.cross is None:
+        return []
+    behind = {one.other: difference_words(one) for one in card.cross.differences}
+    rows = [
+        (
+            name,
+            error(score.metrics.mape if score.metrics.mape is not None else score.metrics.mae, card),
+            interval(score.low, score.high),
+            "–" if score.fold_sd is None else number(score.fold_sd),
+            behind.get(name, ""),
+        )
+        for name, score in card.cross.scores.items()
+    ]
+    head = ("model", "error", "95 % interval", "sd of folds", f"behind {card.cross.ours} by")
+    return [f"## Cross-validation ({text(card.cross.scheme)})", _table(head, rows), text(card.images_verdict, 2000)]
+
+
+def _changes(title: str, what: str, changes: Sequence[Change], card: Card) -> list[str]:
+    rows = [
+        (one.what, error(one.error, card), change(one.rise), interval(one.low, one.high, signed=True))
+        for one in changes
+    ]
+    return [f"## {title}", _table((what, "error", "rise", "95 % interval"), rows)] if rows else []
+
+
+def _segments(card: Card) -> list[str]:
+    found = ["## Errors by segment"] if card.segments else []
+    for column, rows in card.columns:
+        found += [f"### {text(column)}", _table(SEGMENT_HEAD, segment_rows(rows, card))]
+    return found
+
+
+def _calibration(card: Card) -> list[str]:
+    rows = [(number(point.predicted), number(point.actual), point.n) for point in card.calibration]
+    return ["## Calibration", _table(("mean prediction", "mean actual value", "listings"), rows)] if rows else []
+
+
+def _curves(card: Card) -> list[str]:
+    rows = [
+        (curve.name, len(curve.training), number(curve.training[-1]), number(min(curve.validation)))
+        for curve in card.curves
+        if curve.training and curve.validation
+    ]
+    found = ["## Learning", _table(("network", "epochs", "last training loss", "least validation loss"), rows)]
+    return (found if rows else []) + _pairs("Error by listings learned from", card.sizes)
+
+
+def _worst(card: Card) -> list[str]:
+    rows = [
+        (one.listing_id, number(one.actual), number(one.predicted), error(one.error, card), one.images)
+        for one in card.worst
+    ]
+    head = ("listing", "actual", "predicted", "error", "images")
+    return ["## Missed most", _table(head, rows)] if rows else []
