@@ -29,8 +29,11 @@ def test_the_built_in_contracts_have_the_columns_that_are_promised() -> None:
     assert predictions.names == [
         "listing_id", "prediction", "status", "reasons", "images_given", "images_used", "bundle_name", "bundle_version",
         "bundle_digest", "input_fingerprint", "carried_from_run", "run_id", "scored_at",
+        "prediction_low", "prediction_high", "prediction_class", "image_effect",
     ]  # fmt: skip
-    assert [field.name for field in predictions if field.nullable] == ["prediction", "carried_from_run"]
+    assert [field.name for field in predictions if field.nullable] == [
+        "prediction", "carried_from_run", "prediction_low", "prediction_high", "prediction_class", "image_effect",
+    ]  # fmt: skip
     assert predictions.field("prediction").type == pa.float64()
     assert predictions.field("scored_at").type == pa.timestamp("us", tz="UTC")
     assert contracts.built_in("quarantine").arrow_schema().names[:3] == ["listing_id", "reason", "detail"]

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from scorer.contracts import ARROW_TYPES, built_in, schema_text
-from tests.output.versions import KEY, published
+from tests.output.versions import KEY, listed, published
 
 PAGE = (Path(__file__).parents[1] / "docs" / "warehouses.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
@@ -125,6 +126,20 @@ def test_duckdb_reads_the_current_version_with_the_types_of_the_contract(
     assert {f"ds={row[4]}" for row in rows} == {KEY}
     expected = dict(declared("DuckDB")) | {"ds": "DATE"}
     assert types == expected | {"scored_at": "TIMESTAMP WITH TIME ZONE"}
+
+
+def test_duckdb_reads_nights_of_an_earlier_contract_beside_later_ones(tmp_path: Path) -> None:
+    published(str(tmp_path), "run-1", ["a", "b", "c"])
+    old = tmp_path / "predictions" / "ds=2026-11-01" / "part-00000.parquet"
+    old.parent.mkdir()
+    later = ["prediction_low", "prediction_high", "prediction_class", "image_effect"]
+    pq.write_table(listed(str(tmp_path)).drop_columns(later), old)
+
+    with duckdb.connect() as connection:
+        connection.execute(blocks("DuckDB")[0].replace("s3://shop", str(tmp_path)))
+        found = connection.execute("SELECT count(*), count(prediction) FROM predictions").fetchone()
+
+    assert found == (6, 4)
 
 
 def test_the_question_about_refused_rows_can_be_asked_of_the_quarantines_columns(tmp_path: Path) -> None:

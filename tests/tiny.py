@@ -17,6 +17,8 @@ SIZE = 16
 MAX_IMAGES = 3
 MEAN, SCALE = 200_000.0, 50_000.0
 KEY = "ds=2026-11-24"
+WITH_IMAGES, WITHOUT = 0.5, 2.0
+"""Half of the intervals' width, in the network's scale."""
 CITIES = ("Lyon", "Porto")
 
 
@@ -30,7 +32,9 @@ def make_bundle(uri: str, store: ObjectStore | None = None, seed: int = 3) -> No
     from scorer.model.fused import Recipe, build_fused
     from scorer.model.golden import GoldenRow
     from scorer.model.graphs import freeze
+    from scorer.model.intervals import Band, Intervals
     from scorer.model.preprocessing import BooleanFeature, CategoryFeature, NumberFeature, Preprocessing
+    from scorer.model.readout import Readout
     from scorer.model.target import TargetTransform
     from scorer.settings import ImageLimits
 
@@ -64,6 +68,10 @@ def make_bundle(uri: str, store: ObjectStore | None = None, seed: int = 3) -> No
         "embeddings": tf.TensorSpec([None, None, recipe.embedding], tf.float32),
         "mask": tf.TensorSpec([None, None], tf.bool),
     }
+    bands = tuple(
+        Band(images=images, segment=None, low=-by, high=by, n=99, coverage=0.91)
+        for images, by in ((True, WITH_IMAGES), (False, WITHOUT))
+    )
     content = BundleContent(
         name="tiny",
         version="1",
@@ -81,6 +89,7 @@ def make_bundle(uri: str, store: ObjectStore | None = None, seed: int = 3) -> No
         profile={},
         training={},
         golden=tuple(golden),
+        readout=Readout(intervals={"prediction": Intervals(level=0.9, bands=bands)}),
     )
     save_bundle(content, uri, store or ObjectStore())
 

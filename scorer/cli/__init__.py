@@ -13,6 +13,7 @@ from scorer.cli import backfill as backfill
 from scorer.cli import report as report
 from scorer.cli import housekeeping as housekeeping
 from scorer.cli import quality as quality
+from scorer.cli import explaining as explaining
 from scorer.cli import doctor as doctor
 from scorer.cli import training as training
 from scorer.cli import bundles as bundles

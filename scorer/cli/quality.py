@@ -1,7 +1,7 @@
 """compare and evaluate: is a bundle any good?"""
 
 import json as plain_json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from scorer.cli.options import (
     print_table,
     tools_for,
 )
+from scorer.cli.words import figure, visible
 from scorer.errors import SettingsError
 from scorer.settings import Housekeeping, Job, load
 
@@ -80,12 +81,14 @@ def evaluate(
 ) -> None:
     """Hold published predictions against labels that arrived since: error by partition and by segment."""
     with exit_code():
+        from scorer.run.evaluate import classes
         from scorer.run.evaluate import evaluate as run
         from scorer.run.labels import read_labels
 
         wanted = load(Housekeeping, file=job, flags=places(predictions, state, partition), besides=Job)
         store, columns = plain_store(), list(dict.fromkeys(by or ()))
-        known = read_labels(labels, target, store, id_column=id_column, time=time, by=columns)
+        named = classes(wanted, last, store)
+        known = read_labels(labels, target, store, id_column=id_column, time=time, by=columns, classes=named)
         found = run(wanted, known, store, by=columns, last=last, listings=listings)
         if json:
             typer.echo(plain_json.dumps(found.plain(), indent=1))
@@ -107,7 +110,7 @@ def _print_comparison(found: "Comparison") -> None:
     names = ("a", "b", "difference")
     print_table(
         [
-            {"listing": _shown(mover["listing_id"]), **{name: _figure(mover[name]) for name in names}}
+            {"listing": visible(mover["listing_id"][:60]), **{name: figure(mover[name]) for name in names}}
             for mover in found.movers
         ]
     )
@@ -130,10 +133,10 @@ def _side(name: str, side: "Side") -> dict[str, str]:
 
 def _agreed(found: "Agreement") -> dict[str, str]:
     return {
-        "rank correlation (Spearman)": _figure(found.spearman, ".4f"),
-        "correlation (Pearson)": _figure(found.pearson, ".4f"),
-        "mean of b - a": _figure(found.mean_difference),
-        "mean of |b - a|": _figure(found.mean_absolute_difference),
+        "rank correlation (Spearman)": figure(found.spearman, ".4f"),
+        "correlation (Pearson)": figure(found.pearson, ".4f"),
+        "mean of b - a": figure(found.mean_difference),
+        "mean of |b - a|": figure(found.mean_absolute_difference),
         **{f"moved by at most {share:.0%} of a": f"{part:.1%}" for share, part in found.within.items()},
         **{f"in the top {one.top:,} of both": f"{one.common:,} ({one.share:.0%})" for one in found.overlaps},
         "mean change of rank": f"{found.mean_rank_change:.2%} of the listings",
@@ -171,6 +174,8 @@ def _print_evaluation(found: "Evaluation") -> None:
         "of a later day than their label, left out": found.known_before,
         "rows that failed": found.failed,
     }
+    if found.of_other_classes:
+        facts["partitions of another task or other classes, left out"] = found.of_other_classes
     typer.echo(f"predictions: {_facts(facts)}", err=True)
 
 
@@ -180,26 +185,32 @@ def _coverage(predictions: int, errors: "Accuracy") -> dict[str, str]:
 
 
 def _errors(errors: "Accuracy") -> dict[str, str]:
+    if (classes := errors.classes) is not None:
+        return {
+            "accuracy": f"{classes.accuracy:.1%}",
+            "AUC": figure(classes.auc, ".4f"),
+            "log loss": figure(classes.log_loss, ".4f"),
+            "Brier": figure(classes.brier, ".4f"),
+            "calibration error": figure(classes.calibration_error, ".4f"),
+        }
     return {
-        "MAE": _figure(errors.mae),
-        "95 % interval": "-" if errors.low is None else f"{_figure(errors.low)} to {_figure(errors.high)}",
-        "bias": _figure(errors.bias),
-        "MAPE %": _figure(errors.mape, ",.1f"),
-        "median APE %": _figure(errors.median_ape, ",.1f"),
+        "MAE": figure(errors.mae),
+        "95 % interval": "-" if errors.low is None else f"{figure(errors.low)} to {figure(errors.high)}",
+        "bias": figure(errors.bias),
+        "MAPE %": figure(errors.mape, ",.1f"),
+        "median APE %": figure(errors.median_ape, ",.1f"),
+        "in their interval": _inside(errors),
     }
+
+
+def _inside(errors: "Accuracy") -> str:
+    """The share of labels inside the intervals, how far chance could move it, and what they were made to hold."""
+    found = errors.coverage
+    if found is None:
+        return "-"
+    made = "" if found.level is None else f", made for {found.level:.0%}"
+    return f"{found.share:.1%} ({found.low:.1%} to {found.high:.1%}{made})"
 
 
 def _facts(facts: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in facts.items())
-
-
-def _figure(value: Any, form: str = ",.4g") -> str:
-    """Four digits that matter; large ones in full, never as a power of ten."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if form == ",.4g" and abs(value) >= 1000 else format(value, form)
-
-
-def _shown(listing_id: str) -> str:
-    """Listing ids are strangers' text: nothing in them steers the terminal."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in listing_id[:60])

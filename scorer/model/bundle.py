@@ -14,6 +14,7 @@ from scorer.model.digests import Digests
 from scorer.model.document import Document
 from scorer.model.golden import GoldenRow
 from scorer.model.preprocessing import Preprocessing
+from scorer.model.readout import Meaning, Readout
 from scorer.model.target import TargetTransform
 from scorer.objectstore import ObjectStore, canonical, join
 
@@ -36,6 +37,7 @@ class Bundle:
         document: bundle.json.
         preprocessing: features, in order.
         profile: how features and scores were distributed in training.
+        targets: output -> the way back from the network's scale to its target's unit.
     """
 
     uri: str
@@ -46,6 +48,7 @@ class Bundle:
     profile: Mapping[str, Any] = field(repr=False)
     pixels: PixelSpec
     target: TargetTransform
+    targets: Mapping[str, TargetTransform] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -78,6 +81,21 @@ class Bundle:
         return self.document.outputs
 
     @property
+    def readout(self) -> Readout:
+        """How the outputs are read."""
+        return self.document.readout
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores, the first of them "prediction"."""
+        return self.readout.scores(self.outputs)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scores, and the ends of further outputs' intervals."""
+        return self.readout.columns(self.outputs)
+
+    @property
     def target_column(self) -> str:
         """What was learned."""
         return self.document.target.column
@@ -86,6 +104,16 @@ class Bundle:
     def target_sd(self) -> float:
         """Standard deviation of the target in training, its unit."""
         return self.document.target.sd
+
+    @property
+    def meaning(self) -> Meaning:
+        """What a reader of its predictions needs to know of them."""
+        return self.readout.meaning(self.outputs)
+
+    def deviation(self, score: str) -> float:
+        """Standard deviation in training of what a score predicts, its unit."""
+        further = self.readout.further.get(score)
+        return further.sd if further else self.target_sd
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -116,7 +144,7 @@ class Bundle:
     def golden(self) -> tuple[GoldenRow, ...]:
         """The golden rows with their images."""
         paths = [path for path in self.digests.files if path.startswith("golden/")]
-        return golden.from_files(_read_all(paths, self.read), self.outputs, self.uri)
+        return golden.from_files(_read_all(paths, self.read), self.scores, self.uri)
 
     def read(self, path: str) -> bytes:
         """The bytes of one file, checked against its digest: what runs is what was verified. Raises BundleError."""
@@ -151,6 +179,8 @@ def load_bundle(uri: str, store: ObjectStore) -> Bundle:
 
     files = _read_all(found.files, checked)
     described = Document.from_json(files[document.FILE], join(uri, document.FILE))
+    target, readout = TargetTransform.from_dict(described.target.transform), described.readout
+    own = {name: TargetTransform.from_dict(further.transform) for name, further in readout.further.items()}
     return Bundle(
         uri=uri,
         store=store,
@@ -159,7 +189,8 @@ def load_bundle(uri: str, store: ObjectStore) -> Bundle:
         preprocessing=Preprocessing.from_dict(_json(files, PREPROCESSING, uri)),
         profile=_json(files, PROFILE, uri),
         pixels=PixelSpec.from_dict(described.pixels),
-        target=TargetTransform.from_dict(described.target.transform),
+        target=target,
+        targets={name: own.get(name, target) for name in described.outputs},
     )
 
 

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
+from scorer.errors import BundleError
 from scorer.intake.pixels import PIXELS_VERSION, PixelSpec
 from scorer.model import document, golden, strict_json
-from scorer.model.document import Document, FeatureColumn, Target
-from scorer.model.golden import GoldenRow
+from scorer.model.document import Document, FeatureColumn
+from scorer.model.golden import GoldenRow, first_problem
 from scorer.model.preprocessing import Preprocessing
+from scorer.model.readout import Readout, Target
 from scorer.model.target import TargetTransform
 
 PREPROCESSING = "preprocessing.json"
@@ -43,12 +47,13 @@ class BundleContent:
         image_tower: frozen graph, uint8 [B, S, S, 3] -> float32 [B, D].
         head: frozen graph, features [B, F], embeddings [B, K, D], mask [B, K] -> outputs [B].
         embedding_size: D.
-        outputs: the head's, the first of them "prediction".
+        outputs: the head's, the first of them "prediction"; for several classes one for each, none of them that.
         metrics: plain JSON.
         profile: plain JSON: how features and scores were distributed.
         training: plain JSON: data and settings.
         golden: rows that are scored again at every load.
         card: path (one of `CARD`) -> content.
+        readout: how the outputs are read; by default as a regression without intervals.
     """
 
     name: str
@@ -68,29 +73,12 @@ class BundleContent:
     training: dict[str, Any]
     golden: tuple[GoldenRow, ...] = field(repr=False)
     card: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    readout: Readout = field(default_factory=Readout)
 
     def to_files(self) -> dict[str, bytes]:
         """Path -> content of every file but digests.json. Raises BundleError: the content is no valid bundle."""
-        described = Document(
-            format=1,
-            name=self.name,
-            version=self.version,
-            features=tuple(
-                FeatureColumn(name=feature.name, kind=feature.kind, type=feature.arrow_type)
-                for feature in self.preprocessing.features
-            ),
-            pixels=self.pixels.to_dict(),
-            pixels_version=PIXELS_VERSION,
-            max_images=self.max_images,
-            embedding_size=self.embedding_size,
-            outputs=self.outputs,
-            target=Target(column=self.target_column, transform=self.target.to_dict(), sd=self.target_sd),
-            metrics=self.metrics,
-            training=self.training,
-            versions=document.versions_here(),
-        )
         files = {
-            document.FILE: described.to_json(),
+            document.FILE: self._described().to_json(),
             PREPROCESSING: strict_json.dump(self.preprocessing.to_dict()),
             PROFILE: strict_json.dump(self.profile),
             IMAGE_TOWER: self.image_tower,
@@ -98,3 +86,29 @@ class BundleContent:
             **{path: self.card[path] for path in CARD if path in self.card},
         }
         return files | golden.to_files(self.golden, self.pixels)
+
+    def _described(self) -> Document:
+        try:
+            return Document(
+                format=2,
+                name=self.name,
+                version=self.version,
+                features=tuple(
+                    FeatureColumn(name=feature.name, kind=feature.kind, type=feature.arrow_type)
+                    for feature in self.preprocessing.features
+                ),
+                pixels=self.pixels.to_dict(),
+                pixels_version=PIXELS_VERSION,
+                max_images=self.max_images,
+                embedding_size=self.embedding_size,
+                outputs=self.outputs,
+                target=Target(column=self.target_column, transform=self.target.to_dict(), sd=self.target_sd),
+                readout=self.readout,
+                metrics=self.metrics,
+                training=self.training,
+                versions=document.versions_here(),
+            )
+        except ValidationError as error:
+            raise BundleError(
+                f"The bundle was not saved: its description makes no sense: {first_problem(error)}."
+            ) from None

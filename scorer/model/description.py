@@ -14,7 +14,7 @@ def describe(bundle: Bundle) -> str:
         ("digest", bundle.digest),
         ("place", bundle.uri),
         ("created", bundle.digests.created_at),
-        ("predicts", f"{bundle.target_column} ({bundle.target.kind}; standard deviation {bundle.target_sd:,.6g})"),
+        ("predicts", f"{bundle.target_column} ({_kind(bundle)}; standard deviation {bundle.target_sd:,.6g})"),
         ("outputs", ", ".join(bundle.outputs)),
         ("images", f"the first {bundle.max_images} of a listing, {bundle.embedding_size} values each"),
         (
@@ -27,10 +27,26 @@ def describe(bundle: Bundle) -> str:
     sections = [
         _columns(facts),
         _section(f"{len(features)} features", _columns(features)),
+        *_intervals(bundle),
         _section("metrics of the training", _columns(_flat(bundle.metrics))),
         _section("made with", _columns(bundle.versions.items())),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _kind(bundle: Bundle) -> str:
+    readout = bundle.readout
+    if readout.task == "regression":
+        return bundle.target.kind
+    calibrated = f", calibrated by {readout.calibration.method}" if readout.calibration else ""
+    return f"{readout.task}: {', '.join(readout.classes)}{calibrated}"
+
+
+def _intervals(bundle: Bundle) -> Iterator[str]:
+    """A section for each output that has intervals, with what they held in training."""
+    for output, intervals in bundle.readout.intervals.items():
+        title = f"{intervals.level:.0%} intervals of {output}, and the share of truths that they held in training"
+        yield _section(title, _columns([(band.group, band.seen) for band in intervals.bands]))
 
 
 def _section(title: str, body: str) -> str:

@@ -4,17 +4,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from scorer.errors import BundleError
 from scorer.model import strict_json
 from scorer.model.golden import first_problem
+from scorer.model.parts import Part, Text
+from scorer.model.readout import Readout, Target
 
 FILE = "bundle.json"
-FORMAT = 1
+FORMATS = (1, 2)
+"""1 had no readout: such a bundle is a regression without intervals, and scores as it did."""
 MAX_BYTES = 16 << 20
 
-Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 PACKAGES = ("scorer", "tensorflow", "keras", "numpy", "pyarrow", "scikit-learn")
@@ -22,11 +24,7 @@ IMAGE_PACKAGES = ("opencv-python-headless", "pillow", "simplejpeg")
 """The libraries that decide which pixels an image file becomes."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class FeatureColumn(_Part):
+class FeatureColumn(Part):
     """A feature as people and warehouses want to know it; how it is encoded stands in preprocessing.json."""
 
     name: Text
@@ -34,18 +32,10 @@ class FeatureColumn(_Part):
     type: Text
 
 
-class Target(_Part):
-    """What is predicted: its column, the way back from the network's output, its deviation in training."""
-
-    column: Text
-    transform: dict[str, Any]
-    sd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Document(_Part):
+class Document(Part):
     """The whole of bundle.json."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: Text
     version: Text | None
     features: Annotated[tuple[FeatureColumn, ...], Field(max_length=100_000)]
@@ -55,9 +45,20 @@ class Document(_Part):
     embedding_size: Count
     outputs: Annotated[tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,99}$")], ...], Field(min_length=1)]
     target: Target
+    readout: Readout = Readout()
     metrics: dict[str, Any]
     training: dict[str, Any]
     versions: dict[str, Text]
+
+    @model_validator(mode="after")
+    def _readout_fits(self) -> "Document":
+        for problem in self.readout.problems(self.outputs):
+            raise ValueError(problem)
+        features = {feature.name for feature in self.features}
+        for output, intervals in self.readout.intervals.items():
+            if intervals.by is not None and intervals.by not in features:
+                raise ValueError(f"the intervals of {output} go by {intervals.by}, which is no feature")
+        return self
 
     def to_json(self) -> bytes:
         """The content of bundle.json."""
@@ -67,9 +68,10 @@ class Document(_Part):
     def from_json(cls, data: bytes, where: str) -> "Document":
         """Read bundle.json. Raises BundleError that names the field."""
         found = strict_json.parse(data, where, MAX_BYTES).get("format")
-        if found != FORMAT:
+        if type(found) is not int or found not in FORMATS:
             raise BundleError(
-                f"{where} is of format {found!r}; this version of scorer reads format {FORMAT}. Nothing was scored."
+                f"{where} is of format {found!r}; this version of scorer reads formats {FORMATS[0]} to {FORMATS[-1]}."
+                " Nothing was scored."
                 " Score with the version that saved the bundle, or train it again with this one."
             )
         try:

@@ -82,7 +82,7 @@ def _deviations(bundle: Bundle, scores: Mapping[str, npt.NDArray[np.float64]], t
     for place, row in enumerate(bundle.golden):
         for output, then in row.scores.items():
             now = float(scores[output][place])
-            allowed = tolerance * max(abs(then), bundle.target_sd)
+            allowed = tolerance * max(abs(then), bundle.deviation(output))
             # Not the other way round: a score that became NaN is within no tolerance.
             if not abs(now - then) <= allowed:
                 yield Deviation(place, output, then, now, allowed)

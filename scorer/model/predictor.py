@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from scorer.model.bundle import Bundle, load_bundle
 from scorer.model.content import HEAD, IMAGE_TOWER
 from scorer.model.graphs import first_line
 from scorer.model.interface import load_head, load_image_tower
+from scorer.model.readout import MAIN, Told, effect, ends, read_out
 from scorer.objectstore import ObjectStore
 from scorer.settings import Precision
 
@@ -26,6 +28,8 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
 Scores = dict[str, npt.NDArray[np.float64]]
+Index = npt.NDArray[np.int32]
+Segments = Mapping[str, Sequence[str | None]]
 
 LOG = logging.getLogger(__name__)
 
@@ -177,8 +181,8 @@ class Predictor:
             found[start : start + len(part)] = part
         return found
 
-    def heads(self, features: Floats, embeddings: Floats, index: npt.NDArray[np.int32]) -> Scores:
-        """Scores of any number of listings, in the target's unit.
+    def heads(self, features: Floats, embeddings: Floats, index: Index) -> Scores:
+        """Scores of any number of listings, in the target's unit, or as probabilities.
 
         Args:
             features: float32 [n, F].
@@ -186,18 +190,51 @@ class Predictor:
             index: int32 [n, K], which of them each listing has; -1: none.
 
         Returns:
+            float64 [n] for each score of the bundle.
+        """
+        raw = self.outputs(features, embeddings, index)
+        return read_out(self.bundle.readout, self.bundle.targets, raw).scores
+
+    def tell(self, features: Floats, embeddings: Floats, index: Index, segments: Segments | None = None) -> Told:
+        """All that readers are told of any number of listings: scores, intervals, classes, the images' effect.
+
+        Args:
+            features: float32 [n, F].
+            embeddings: float32 [U, D], of distinct images.
+            index: int32 [n, K], which of them each listing has; -1: none.
+            segments: column -> n values as text, of the columns in `segment_columns`.
+        """
+        readout, targets = self.bundle.readout, self.bundle.targets
+        raw, with_images = self.outputs(features, embeddings, index), np.asarray((index >= 0).any(axis=1), np.bool_)
+        told = read_out(readout, targets, raw)
+        found = np.where(np.isfinite(told.scores[MAIN]), 0.0, np.nan)
+        rows = np.flatnonzero(with_images)
+        if len(rows):
+            # The head once more, without any image: one column of places, all empty, is all it takes.
+            bare = self.outputs(features[rows], embeddings, np.full((len(rows), 1), -1, np.int32))
+            found[rows] = effect(readout, told.take(rows), read_out(readout, targets, bare))
+        return replace(told, ends=ends(readout, targets, raw, with_images, segments or {}), image_effect=found)
+
+    @property
+    def segment_columns(self) -> tuple[str, ...]:
+        """Features whose values choose the bands of intervals."""
+        return tuple({name.by: None for name in self.bundle.readout.intervals.values() if name.by is not None})
+
+    def outputs(self, features: Floats, embeddings: Floats, index: Index) -> Scores:
+        """What the network gives for any number of listings, in its own scale; arguments as for `heads`.
+
+        Returns:
             float64 [n] for each output of the bundle.
         """
-        scores = {name: np.empty(len(features), np.float64) for name in self.bundle.outputs}
+        found = {name: np.empty(len(features), np.float64) for name in self.bundle.outputs}
         for start in range(0, len(features), self._batch_rows):
             rows = slice(start, start + self._batch_rows)
             inputs = self._head_inputs(features[rows], embeddings, index[rows])
             with tf.device(self._devices[0]):
                 outputs = self._head(**{name: tf.convert_to_tensor(value) for name, value in inputs.items()})
             for name, values in outputs.items():
-                number = len(features[rows])
-                scores[name][rows] = self.bundle.target.inverse(values.numpy()[:number])
-        return scores
+                found[name][rows] = values.numpy()[: len(features[rows])]
+        return found
 
     def _score_golden_rows(self) -> tuple[str, ...]:
         try:
@@ -251,9 +288,7 @@ class Predictor:
                     self.batch_images,
                 )
 
-    def _head_inputs(
-        self, features: Floats, embeddings: Floats, index: npt.NDArray[np.int32]
-    ) -> dict[str, npt.NDArray[Any]]:
+    def _head_inputs(self, features: Floats, embeddings: Floats, index: Index) -> dict[str, npt.NDArray[Any]]:
         """One padded batch of rows. K grows to a power of two, so that few shapes are compiled."""
         number, images = index.shape
         width = 1 << max(0, images - 1).bit_length()

@@ -94,6 +94,23 @@ class ScoreDistribution(Settings):
         )
 
 
+class Mean(Settings):
+    """Of some column's values."""
+
+    rows: int = 0
+    """With a value."""
+    mean: float = 0.0
+    absolute: float = 0.0
+    """Mean of the absolute values."""
+
+    def plus(self, other: "Mean") -> "Mean":
+        """Both together."""
+        rows = self.rows + other.rows
+        share = other.rows / rows if rows else 0.0
+        mean = self.mean + (other.mean - self.mean) * share
+        return Mean(rows=rows, mean=mean, absolute=self.absolute + (other.absolute - self.absolute) * share)
+
+
 class Distributions(Settings):
     """All that is compared of a unit, of a run, or of the training."""
 
@@ -102,6 +119,10 @@ class Distributions(Settings):
     scores: ScoreDistribution = ScoreDistribution()
     images: Distribution = Distribution()
     """Usable images per listing."""
+    image_effect: Mean = Mean()
+    """Of the listings of which an image entered the score."""
+    width: Mean = Mean()
+    """prediction_high minus prediction_low."""
 
     def plus(self, other: "Distributions") -> "Distributions":
         """Both together."""
@@ -109,7 +130,11 @@ class Distributions(Settings):
         nothing = Distribution()
         features = {name: self.features.get(name, nothing).plus(other.features.get(name, nothing)) for name in names}
         return Distributions(
-            features=features, scores=self.scores.plus(other.scores), images=self.images.plus(other.images)
+            features=features,
+            scores=self.scores.plus(other.scores),
+            images=self.images.plus(other.images),
+            image_effect=self.image_effect.plus(other.image_effect),
+            width=self.width.plus(other.width),
         )
 
 

@@ -1,8 +1,8 @@
 """Scores of a unit as rows of the predictions contract."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +17,9 @@ Scores = np.ndarray[Any, np.dtype[np.float64]]
 Counts = np.ndarray[Any, np.dtype[np.int32]]
 
 MAIN_OUTPUT = "prediction"
+
+MEANING = "scorer.meaning"
+"""Key in the metadata of a file: task, classes, level of the intervals, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class ScoredRows:
         reasons: reason -> bool [n], the rows that it degrades.
         images_given: int32 [n].
         images_used: int32 [n].
+        ends: output -> both ends of its interval, float64 [n], NaN where there is none.
+        classes: n names, for classification.
+        image_effect: float64 [n], NaN where it is not known.
     """
 
     rows: pa.RecordBatch
@@ -46,11 +52,14 @@ class ScoredRows:
     reasons: Mapping[str, Mask]
     images_given: Counts
     images_used: Counts
+    ends: Mapping[str, tuple[Scores, Scores]] = field(default_factory=dict)
+    classes: Sequence[str] | None = None
+    image_effect: Scores | None = None
 
 
-def schema(outputs: tuple[str, ...]) -> pa.Schema:
-    """The contract's columns and one more for each further output of the bundle."""
-    extra = tuple(pa.field(f"{MAIN_OUTPUT}_{name}", pa.float64()) for name in outputs if name != MAIN_OUTPUT)
+def schema(names: Sequence[str]) -> pa.Schema:
+    """The contract's columns and one more for each further name of `Bundle.columns`."""
+    extra = tuple(pa.field(f"{MAIN_OUTPUT}_{name}", pa.float64()) for name in names if name != MAIN_OUTPUT)
     return built_in("predictions").arrow_schema(extra)
 
 
@@ -75,11 +84,37 @@ def table(scored: ScoredRows, origin: Origin) -> pa.Table:
         "run_id": _constant(origin.run_id, count),
         "scored_at": pa.array([datetime.now(UTC)] * count, pa.timestamp("us", tz="UTC")),
     }
-    for name, values in scored.scores.items():
-        column = MAIN_OUTPUT if name == MAIN_OUTPUT else f"{MAIN_OUTPUT}_{name}"
-        columns[column] = pa.array(values, pa.float64(), mask=failed)
-    target = schema(tuple(scored.scores))
-    return pa.table([columns[field.name] for field in target], names=target.names).cast(target)
+    columns |= {_named(name): pa.array(values, pa.float64(), mask=failed) for name, values in scored.scores.items()}
+    further = []
+    for output, pair in scored.ends.items():
+        for end, values in zip(("low", "high"), pair, strict=True):
+            name = end if output == MAIN_OUTPUT else f"{output}_{end}"
+            columns[_named(name)] = _known(values, failed)
+            further += [name] if output != MAIN_OUTPUT else []
+    if scored.classes is not None:
+        columns["prediction_class"] = pa.array(scored.classes, pa.string(), mask=failed)
+    if scored.image_effect is not None:
+        columns["image_effect"] = _known(scored.image_effect, failed)
+    return widened(pa.table(columns), schema([*scored.scores, *further]))
+
+
+def widened(table: pa.Table, target: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema, in its order; nullable ones that it lacks are null."""
+    missing = {field.name: field for field in target if field.name not in table.column_names and field.nullable}
+    columns = [
+        pa.nulls(table.num_rows, missing[name].type) if name in missing else table.column(name) for name in target.names
+    ]
+    return pa.table(columns, names=target.names).cast(target)
+
+
+def _named(score: str) -> str:
+    """The column of a score."""
+    return MAIN_OUTPUT if score == MAIN_OUTPUT else f"{MAIN_OUTPUT}_{score}"
+
+
+def _known(values: Scores, failed: Mask) -> pa.Array:
+    """Null where there is no finite value, or no prediction."""
+    return pa.array(values, pa.float64(), mask=failed | ~np.isfinite(values))
 
 
 def _lists(reasons: Mapping[str, Mask], count: int) -> pa.Array:

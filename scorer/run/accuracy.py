@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scorer.model.classification import Classification, Codes, classification
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -19,6 +21,25 @@ SEED = 7
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """Intervals of n predictions with a label.
+
+    Attributes:
+        n: predictions with a label and an interval.
+        share: of the labels that lie inside.
+        low: lower end of the 95 % interval of `share`.
+        high: upper end.
+        level: share that the intervals were made to hold; None where the predictions do not say.
+    """
+
+    n: int
+    share: float
+    low: float
+    high: float
+    level: float | None
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Errors of n predictions, in the target's unit unless said otherwise. All None where n is 0.
 
@@ -30,6 +51,8 @@ class Accuracy:
         bias: mean of prediction minus label.
         mape: mean absolute error in % of the label; labels of zero are left out.
         median_ape: median of the same.
+        coverage: of the intervals; None where there are none.
+        classes: for classification, instead of all the errors.
     """
 
     n: int
@@ -39,15 +62,25 @@ class Accuracy:
     bias: float | None = None
     mape: float | None = None
     median_ape: float | None = None
+    coverage: Coverage | None = None
+    classes: Classification | None = None
 
 
-def accuracy(actual: Floats, predicted: Floats, listing: Ints) -> Accuracy:
+def accuracy(
+    actual: Floats,
+    predicted: Floats,
+    listing: Ints,
+    ends: tuple[Floats, Floats] | None = None,
+    level: float | None = None,
+) -> Accuracy:
     """Errors of predictions.
 
     Args:
         actual: labels, float64 [n], finite.
         predicted: float64 [n], finite.
         listing: int64 [n]; predictions of one listing on many nights are alike, so they are resampled together.
+        ends: both ends of the intervals, float64 [n], NaN where there is none; None: nowhere.
+        level: share of the labels that the intervals were made to hold.
     """
     if not len(actual):
         return Accuracy(0)
@@ -64,7 +97,22 @@ def accuracy(actual: Floats, predicted: Floats, listing: Ints) -> Accuracy:
         bias=float(error.mean()),
         mape=float(shares.mean()) if len(shares) else None,
         median_ape=float(np.median(shares)) if len(shares) else None,
+        coverage=_coverage(actual, listing, ends, level) if ends is not None else None,
     )
+
+
+def classified(actual: Codes, probabilities: Floats) -> Accuracy:
+    """Figures of probabilities float64 [n, classes] against classes int64 [n]."""
+    return Accuracy(len(actual), classes=classification(actual, probabilities) if len(actual) else None)
+
+
+def _coverage(actual: Floats, listing: Ints, ends: tuple[Floats, Floats], level: float | None) -> Coverage | None:
+    there = np.isfinite(ends[0]) & np.isfinite(ends[1])
+    if not there.any():
+        return None
+    inside = ((ends[0] <= actual) & (actual <= ends[1]))[there].astype(np.float64)
+    low, high = interval(inside, listing[there])
+    return Coverage(len(inside), float(inside.mean()), low, high, level)
 
 
 def interval(values: Floats, listing: Ints) -> tuple[float, float]:

@@ -2,32 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scorer.errors import NothingToDo, SettingsError
-from scorer.intake.partitions import open_partition, reading
-from scorer.intake.rows import ID
+from scorer.errors import NothingToDo
+from scorer.intake.partitions import reading
+from scorer.model.readout import Meaning
 from scorer.objectstore import ObjectStore
 from scorer.output.commit import Version
-from scorer.output.predictions import MAIN_OUTPUT
-from scorer.run.accuracy import Accuracy, Floats, Ints, accuracy
+from scorer.output.predictions import MEANING
+from scorer.run.accuracy import Accuracy, Floats, Ints, accuracy, classified
 from scorer.run.history import current_versions, published_keys
-from scorer.run.labels import Labels, as_text, filled, indices, single
+from scorer.run.joined import Joined, Sources, join
+from scorer.run.labels import Labels, filled
 from scorer.settings import Housekeeping
 
 SEGMENTS = 30
 """Values of one column that are reported, those with the most labels; the others are one more line."""
 
 OTHERS, NONE = "(others)", "(none)"
-
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,8 @@ class Evaluation:
         predictions_without_label: predictions whose listing has no label so far.
         known_before: predictions left out because the label was known before the day of their partition.
         failed: published rows without a prediction.
+        of_other_classes: partitions left out because their predictions are of another task, or of other classes, than
+            the last one's.
         labels_repeated: labels left out for a later one of the same listing.
         labels_unusable: labels without id or finite value.
     """
@@ -70,46 +68,13 @@ class Evaluation:
     predictions_without_label: int
     known_before: int
     failed: int
+    of_other_classes: int
     labels_repeated: int
     labels_unusable: int
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Sources:
-    """Where labels and segments come from."""
-
-    labels: Labels
-    by: tuple[str, ...]
-    listings: str | None
-    store: ObjectStore
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """The predictions of one partition that have a label.
-
-    Attributes:
-        actual: labels, float64 [n].
-        predicted: float64 [n].
-        listing: int64 [n], position of the label.
-        segments: column -> string [n].
-        predictions: published rows with a prediction.
-        known_before: left out.
-        failed: published rows without a prediction.
-    """
-
-    key: str
-    actual: Floats
-    predicted: Floats
-    listing: Ints
-    segments: dict[str, pa.Array]
-    predictions: int
-    known_before: int
-    failed: int
 
 
 def evaluate(
@@ -138,121 +103,86 @@ def evaluate(
     """
     if not len(labels.ids):
         raise NothingToDo(f"The labels hold no usable row ({labels.unusable:,} without id or finite value).")
-    keys = [key for key in sorted(published_keys(wanted.state_uri, store)) if wanted.partition in (None, key)]
-    versions = current_versions(wanted.state_uri, keys[-last:] if last else keys, store)
-    if not versions:
-        what = wanted.partition or wanted.predictions
-        raise NothingToDo(f"Nothing was ever published for {what}: there is no record in {wanted.state_uri}.")
-    sources = _Sources(labels, tuple(by), listings, store)
+    versions = _versions(wanted, last, store)
+    meanings = {key: _meaning(version, store) for key, version in versions.items()}
+    meaning = list(meanings.values())[-1]
+    alike = {key: versions[key] for key, other in meanings.items() if _alike(other, meaning)}
+    sources = Sources(labels, tuple(by), listings, store, meaning)
     seen = np.zeros(len(labels.ids), np.bool_)
-    joined = [_join(key, version, sources, seen) for key, version in versions.items()]
+    joined = [join(key, version, sources, seen) for key, version in alike.items()]
     return Evaluation(
-        overall=_accuracy(joined),
-        partitions=tuple(Slice(one.key, one.predictions, _accuracy([one])) for one in joined),
-        segments={name: _by(name, joined) for name in by},
+        overall=_accuracy(joined, meaning),
+        partitions=tuple(Slice(one.key, one.predictions, _accuracy([one], meanings[one.key])) for one in joined),
+        segments={name: _by(name, joined, meaning) for name in by},
         labels=len(labels.ids),
         labels_without_prediction=int((~seen).sum()),
         predictions_without_label=sum(one.predictions - one.known_before - len(one.actual) for one in joined),
         known_before=sum(one.known_before for one in joined),
         failed=sum(one.failed for one in joined),
+        of_other_classes=len(versions) - len(alike),
         labels_repeated=labels.repeated,
         labels_unusable=labels.unusable,
     )
 
 
-def _join(key: str, version: Version, sources: _Sources, seen: npt.NDArray[np.bool_]) -> _Joined:
-    """One partition's predictions beside their labels; notes in `seen` which labels it has predicted."""
-    labels = sources.labels
-    table = _published(version, [name for name in sources.by if name not in labels.segments], sources.store)
-    scores = filled(table.column(MAIN_OUTPUT), np.nan)
-    label = filled(pc.index_in(table.column(ID), value_set=labels.ids), -1)
-    predicted = np.isfinite(scores)
-    matched = predicted & (label >= 0)
-    known_before = matched & (labels.days[label] < _day(key))
-    seen[label[matched]] = True
-    rows = np.flatnonzero(matched & ~known_before)
-    listing = label[rows].astype(np.int64)
-    return _Joined(
-        key=key,
-        actual=labels.values[listing],
-        predicted=scores[rows],
-        listing=listing,
-        segments=_segments(key, table.take(indices(rows)), listing, sources),
-        predictions=int(predicted.sum()),
-        known_before=int(known_before.sum()),
-        failed=int((~predicted).sum()),
-    )
+def classes(wanted: Housekeeping, last: int | None, store: ObjectStore) -> tuple[str, ...]:
+    """Names of the classes that the last of the predictions are of; empty for regression. Raises as `evaluate`."""
+    return _meaning(list(_versions(wanted, last, store).values())[-1], store).classes
 
 
-def _published(version: Version, wanted: Sequence[str], store: ObjectStore) -> pa.Table:
-    """Ids and predictions of a version, and those of the wanted columns that it holds."""
-    tables = []
-    for file in version.predictions:
-        with reading(file.uri), store.open(file.uri) as handle:
-            parquet = pq.ParquetFile(handle)
-            held = [name for name in wanted if name in parquet.schema_arrow.names]
-            tables.append(parquet.read([ID, MAIN_OUTPUT, *(name for name in held if name not in (ID, MAIN_OUTPUT))]))
-    return pa.concat_tables(tables)
+def _versions(wanted: Housekeeping, last: int | None, store: ObjectStore) -> dict[str, Version]:
+    """What readers see of each partition looked at, in the order of the keys."""
+    keys = [key for key in sorted(published_keys(wanted.state_uri, store)) if wanted.partition in (None, key)]
+    versions = current_versions(wanted.state_uri, keys[-last:] if last else keys, store)
+    if not versions:
+        what = wanted.partition or wanted.predictions
+        raise NothingToDo(f"Nothing was ever published for {what}: there is no record in {wanted.state_uri}.")
+    return versions
 
 
-def _segments(key: str, table: pa.Table, listing: Ints, sources: _Sources) -> dict[str, pa.Array]:
-    """What each row belongs to, column by column: by the labels, the predictions, or the listings."""
-    found = {}
-    for name in sources.by:
-        if name in sources.labels.segments:
-            found[name] = sources.labels.segments[name].take(indices(listing))
-        elif name in table.column_names:
-            found[name] = single(as_text(table.column(name), name, key))
-        else:
-            found[name] = _looked_up(name, key, table.column(ID), sources)
-    return found
+def _meaning(version: Version, store: ObjectStore) -> Meaning:
+    """What the predictions of a version mean; files of earlier versions do not say, and are of regression."""
+    uri = version.predictions[0].uri
+    with reading(uri), store.open(uri) as handle:
+        said = (pq.ParquetFile(handle).schema_arrow.metadata or {}).get(MEANING.encode())
+    return Meaning.model_validate_json(said) if said else Meaning()
 
 
-def _looked_up(name: str, key: str, ids: pa.ChunkedArray, sources: _Sources) -> pa.Array:
-    """A column of the listings for these ids; null where a listing is gone."""
-    partition = open_partition(sources.listings, key, sources.store) if sources.listings else None
-    if sources.listings and partition is None:
-        return pa.nulls(len(ids), pa.string())
-    if partition is None or any(name not in schema.names for schema in partition.schemas):
-        others = f"; nor do the listings of {key}" if partition else ". Say where the listings are with --listings"
-        raise SettingsError(f"Neither the labels nor the predictions have a column {name}{others}.")
-    tables = []
-    for file in partition.files:
-        with reading(file.uri), sources.store.open(file.uri, file.etag) as handle:
-            table = pq.ParquetFile(handle).read([ID, name])
-            texts = {ID: as_text(table.column(ID), ID, file.uri), name: as_text(table.column(name), name, file.uri)}
-            tables.append(pa.table(texts))
-    table = pa.concat_tables(tables)
-    return single(table.column(name)).take(single(pc.index_in(ids, value_set=single(table.column(ID)))))
+def _alike(one: Meaning, other: Meaning) -> bool:
+    return (one.task, one.classes, one.outputs) == (other.task, other.classes, other.outputs)
 
 
-def _day(key: str) -> int:
-    """The day that a partition is of, from 1970-01-01; before all times where no step of its key is a day."""
-    for step in reversed(key.split("/")):
-        try:
-            return (date.fromisoformat(step.partition("=")[2]) - EPOCH).days
-        except ValueError:
-            continue
-    return np.iinfo(np.int64).min
+def _accuracy(joined: Sequence[Joined], meaning: Meaning) -> Accuracy:
+    actual, predicted, listing = _together(joined)
+    return _figures(actual, predicted, listing, meaning)
 
 
-def _accuracy(joined: Sequence[_Joined]) -> Accuracy:
+def _together(joined: Sequence[Joined]) -> tuple[Floats, Floats, Ints]:
     parts = [(one.actual, one.predicted, one.listing) for one in joined]
     actual, predicted, listing = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return accuracy(actual, predicted, listing)
+    return actual, predicted, listing
 
 
-def _by(name: str, joined: Sequence[_Joined]) -> tuple[Slice, ...]:
+def _figures(actual: Floats, predicted: Floats, listing: Ints, meaning: Meaning) -> Accuracy:
+    """Errors, or how well probabilities agree with the classes."""
+    if meaning.task == "regression":
+        return accuracy(actual, predicted[:, 0], listing, (predicted[:, 1], predicted[:, 2]), meaning.level)
+    binary = meaning.task == "binary"
+    probabilities = np.stack([1 - predicted[:, 0], predicted[:, 0]], axis=1) if binary else predicted[:, 1:]
+    return classified(actual.astype(np.int64), probabilities)
+
+
+def _by(name: str, joined: Sequence[Joined], meaning: Meaning) -> tuple[Slice, ...]:
     """The values of one column, most labels first; those beyond `SEGMENTS` together."""
     values = pa.chunked_array([one.segments[name] for one in joined]).combine_chunks().dictionary_encode()
     names = [*values.dictionary.to_pylist(), NONE]
     code = filled(pa.chunked_array([values.indices]), len(names) - 1)
     counts = np.bincount(code, minlength=len(names))
     order = [at for at in np.argsort(-counts, kind="stable") if counts[at]]
-    actual = np.concatenate([one.actual for one in joined])
-    predicted = np.concatenate([one.predicted for one in joined])
-    listing = np.concatenate([one.listing for one in joined])
+    actual, predicted, listing = _together(joined)
     groups = [(names[at], code == at) for at in order[:SEGMENTS]]
     if len(order) > SEGMENTS:
         groups.append((OTHERS, np.isin(code, order[SEGMENTS:])))
-    return tuple(Slice(text, None, accuracy(actual[rows], predicted[rows], listing[rows])) for text, rows in groups)
+    return tuple(
+        Slice(text, None, _figures(actual[rows], predicted[rows], listing[rows], meaning)) for text, rows in groups
+    )

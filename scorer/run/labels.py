@@ -32,7 +32,7 @@ class Labels:
 
     Attributes:
         ids: string [n], each once.
-        values: float64 [n], finite.
+        values: float64 [n], finite; for classification the place of the class.
         days: int64 [n], the day on which each became known, counted from 1970-01-01; `ALWAYS` where no time is known.
         segments: column -> string [n], of the columns to report by that the labels hold.
         repeated: labels left out because there is a later one of the same listing.
@@ -48,7 +48,14 @@ class Labels:
 
 
 def read_labels(
-    uri: str, target: str, store: ObjectStore, *, id_column: str, time: str | None = None, by: Sequence[str] = ()
+    uri: str,
+    target: str,
+    store: ObjectStore,
+    *,
+    id_column: str,
+    time: str | None = None,
+    by: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> Labels:
     """Read a file, or all of a folder or prefix.
 
@@ -59,13 +66,18 @@ def read_labels(
         id_column: with the listing's id.
         time: when the label became known; of several for one listing the latest counts. Without it: the last one read.
         by: columns to report by; those that no file holds are left to others.
+        classes: of the predictions: the target then holds their names, or for two classes numbers or booleans; a label
+            of no class cannot be used.
 
     Raises:
         InputError: no such file, or it cannot be read.
         ContractError: a column is absent or of a type that makes no sense.
     """
     table = pa.concat_tables(
-        (_alike(_read(file, id_column, store), file, target, id_column, time, by) for file in _files(uri, store)),
+        (
+            _alike(_read(file, id_column, store), file, (id_column, target, time), by, classes)
+            for file in _files(uri, store)
+        ),
         promote_options="default",
     )
     usable = pc.and_kleene(pc.is_valid(table.column("id")), pc.is_finite(table.column("value")))  # null: not usable
@@ -139,8 +151,11 @@ def _reading(uri: str) -> Iterator[None]:
         raise InputError(f"{uri} cannot be read: {text} Nothing was evaluated.") from None
 
 
-def _alike(table: pa.Table, uri: str, target: str, id_column: str, time: str | None, by: Sequence[str]) -> pa.Table:
+def _alike(
+    table: pa.Table, uri: str, named: tuple[str, str, str | None], by: Sequence[str], classes: Sequence[str]
+) -> pa.Table:
     """One file's columns under our names and types: id, value, moment, and `by NAME`."""
+    id_column, target, time = named
     absent = [name for name in (id_column, target, *([time] if time else ())) if name not in table.column_names]
     if absent:
         raise ContractError(
@@ -149,11 +164,22 @@ def _alike(table: pa.Table, uri: str, target: str, id_column: str, time: str | N
     moments = _cast(table, time, pa.timestamp("us"), uri) if time else pa.nulls(table.num_rows, pa.timestamp("us"))
     columns: dict[str, Any] = {
         "id": _cast(table, id_column, pa.string(), uri),
-        "value": _cast(table, target, pa.float64(), uri),
+        "value": _codes(table, target, classes, uri) if classes else _cast(table, target, pa.float64(), uri),
         "moment": moments,
     }
     held = {f"by {name}": as_text(table.column(name), name, uri) for name in by if name in table.column_names}
     return pa.table({**columns, **held})
+
+
+def _codes(table: pa.Table, target: str, classes: Sequence[str], uri: str) -> pa.ChunkedArray:
+    """The place of each label's class as a number; null where it is of none."""
+    kind = _plain(table.column(target)).type
+    if len(classes) == 2 and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        numbers = _cast(table, target, pa.float64(), uri)
+        known = pc.or_(pc.equal(numbers, 0.0), pc.equal(numbers, 1.0))
+        return pc.if_else(known, numbers, pa.scalar(None, pa.float64()))
+    texts = as_text(table.column(target), target, uri)
+    return pc.cast(pc.index_in(texts, value_set=pa.array(list(classes), pa.string())), pa.float64())
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType, uri: str) -> pa.ChunkedArray:

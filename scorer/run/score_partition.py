@@ -177,7 +177,7 @@ def _stage(start: Start) -> tuple[Staged, Tally, Distributions]:
         return parquet.Destination(join(start.staged_folder, kind), place, schema, start.lineage, job.rows_per_file)
 
     with start.tools.stages("stage", plan.rows):
-        schema = predictions.schema(start.checked.bundle.outputs)
+        schema = predictions.schema(start.checked.bundle.columns)
         parts = parquet.stage(scored(), destination("predictions", job.predictions, schema), store)
         refused = [unit for unit, counted in zip(plan.units, tallies, strict=True) if counted.quarantined]
         schema = built_in("quarantine").arrow_schema()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from scorer.errors import ImageFault
 from scorer.intake.dataset import ImageBatch, ImagePipeline, Request
@@ -12,14 +13,14 @@ from scorer.intake.partitions import Unit
 from scorer.intake.rows import IMAGES, ImageTable, image_table, read_units
 from scorer.model.bundle import Bundle
 from scorer.model.predictor import Floats, Predictor
-from scorer.model.preprocessing import floats
+from scorer.model.preprocessing import floats, plain
 from scorer.objectstore import ObjectStore
 from scorer.output import predictions, quarantine
 from scorer.output.predictions import Mask, Origin, ScoredRows
 from scorer.output.quarantine import Refusals, Verdicts
 from scorer.output.staging import UnitResult
 from scorer.output.tally import Fault, count
-from scorer.run.sketch import Sketcher
+from scorer.run.sketch import Sketcher, told
 from scorer.telemetry import Stages
 
 
@@ -118,6 +119,7 @@ def _finished(work: UnitWork, worker: Worker) -> UnitResult:
         table = predictions.table(scored, worker.origin)
         final = floats(table.column("prediction").combine_chunks())
         distributions = worker.sketcher.sketch(work.kept, final, scored.images_used)
+        distributions = distributions.model_copy(update=told(table))
     unit = work.unit
     refused = quarantine.table(work.rows, work.verdicts, unit.file, unit.start, worker.origin.run_id)
     faults = [
@@ -135,8 +137,13 @@ def _scored(work: UnitWork, worker: Worker) -> ScoredRows:
     reasons = {**gaps, **_image_reasons(work)}
     index[np.isin(index, list(work.faults))] = -1
     used = (index >= 0).sum(axis=1).astype(np.int32)
-    scores = worker.predictor.heads(features, work.embeddings, index)
-    return ScoredRows(work.kept, scores, reasons, work.images.given, used)
+    columns = {name: plain(work.kept.column(name)) for name in worker.predictor.segment_columns}
+    segments = {name: pc.cast(column, pa.string()).to_pylist() for name, column in columns.items()}
+    found = worker.predictor.tell(features, work.embeddings, index, segments)
+    classes = None if found.chosen is None else [worker.bundle.readout.classes[at] for at in found.chosen]
+    return ScoredRows(
+        work.kept, found.scores, reasons, work.images.given, used, found.ends, classes, found.image_effect
+    )
 
 
 def _image_reasons(work: UnitWork) -> dict[str, Mask]:

@@ -10,15 +10,19 @@ import pyarrow.compute as pc
 
 from scorer.model.bundle import Bundle
 from scorer.model.preprocessing import LARGEST, floats, plain
+from scorer.model.readout import Task
 from scorer.model.target import TargetTransform
 from scorer.output import reference
-from scorer.output.distribution import Distribution, Distributions, ScoreDistribution, image_bins
+from scorer.output.distribution import Distribution, Distributions, Mean, ScoreDistribution, image_bins
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Counts = np.ndarray[Any, np.dtype[np.int32]]
 
 BINS = 20
 """Of the scores, where the profile has none."""
+
+EQUAL_PARTS = tuple(step / BINS for step in range(1, BINS))
+"""Of probabilities."""
 
 WIDENED = 0.5
 """Of the span of the training's targets, on either side: what the gate `range` still takes for a prediction. Taken
@@ -29,19 +33,26 @@ class Sketcher:
     """The bins of one bundle. Some 0.04 µs a value: a sorted search for numbers, a hash for categories."""
 
     def __init__(
-        self, profile: Mapping[str, Any], names: Collection[str], target: TargetTransform, max_images: int
+        self,
+        profile: Mapping[str, Any],
+        names: Collection[str],
+        target: TargetTransform,
+        max_images: int,
+        task: Task = "regression",
     ) -> None:
         """`names` are the features that rows will have; the rest as the bundle has it."""
         training = reference.training(profile)
         self._columns = {name: column for name, column in training.features.items() if name in names}
-        self._scores = training.scores.histogram.edges or _normal_edges(target)
+        self._scores = training.scores.histogram.edges or (
+            _normal_edges(target) if task == "regression" else EQUAL_PARTS
+        )
         self._images = training.images.edges or image_bins(max_images)
-        self._span = _widened(profile, target)
+        self._span = _widened(profile, target) if task == "regression" else (0.0, 1.0)
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Sketcher":
         """For rows that this bundle scores."""
-        return cls(bundle.profile, bundle.preprocessing.names, bundle.target, bundle.max_images)
+        return cls(bundle.profile, bundle.preprocessing.names, bundle.target, bundle.max_images, bundle.readout.task)
 
     def sketch(self, rows: pa.RecordBatch, scores: Floats, images_used: Counts) -> Distributions:
         """The distributions of some predicted rows.
@@ -76,6 +87,24 @@ class Sketcher:
             mean=float(finite.mean()),
             deviation=float(finite.std()),
         )
+
+
+def told(table: pa.Table) -> dict[str, Mean]:
+    """What rows of predictions say besides their scores: how much images moved them, how wide their intervals are."""
+    used, effects = floats(_one(table, "images_used")), floats(_one(table, "image_effect"))
+    widths = floats(_one(table, "prediction_high")) - floats(_one(table, "prediction_low"))
+    return {"image_effect": _mean(effects[used > 0]), "width": _mean(widths)}
+
+
+def _one(table: pa.Table, name: str) -> pa.Array:
+    return table.column(name).combine_chunks()
+
+
+def _mean(values: Floats) -> Mean:
+    there = values[np.isfinite(values)]
+    if not len(there):
+        return Mean()
+    return Mean(rows=len(there), mean=float(there.mean()), absolute=float(np.abs(there).mean()))
 
 
 def _counted(column: pa.Array, bins: Distribution) -> Distribution:

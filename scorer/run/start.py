@@ -8,6 +8,7 @@ from scorer.contracts import built_in
 from scorer.objectstore import join
 from scorer.output.attempts import Attempts
 from scorer.output.manifest import versions
+from scorer.output.predictions import MEANING
 from scorer.output.staging import Staging
 from scorer.run.check import Checked
 from scorer.run.plan import Plan, partition_state
@@ -63,6 +64,7 @@ class Start:
             "scorer.bundle_name": bundle.name,
             "scorer.bundle_version": bundle.version,
             "scorer.bundle_digest": bundle.digest,
+            MEANING: bundle.meaning.model_dump_json(),
             "scorer.contract_version": built_in("predictions").version,
             "scorer.version": versions()["scorer"],
         }

@@ -17,11 +17,14 @@ from scorer.model.bundle import Bundle, insist_on_free_place, load_bundle, save_
 from scorer.model.description import describe
 from scorer.model.digests import Digests
 from scorer.model.golden import GoldenRow
+from scorer.model.intervals import Band, Intervals
+from scorer.model.readout import Readout
 from scorer.objectstore import ObjectStore
 from tests.conftest import Bucket
 from tests.model.bundles import content, edit_json, plain_content, reseal
 
 STORE = ObjectStore()
+BAND = Band(images=True, segment=None, low=-1.0, high=1.0, n=312, coverage=0.904)
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +175,31 @@ def test_content_that_could_not_be_read_back_is_not_saved(changes: dict[str, Any
     assert files_of(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("readout", "named"),
+    [
+        (Readout(task="binary", classes=("a",)), "two classes"),
+        (Readout(intervals={"prediction": Intervals(level=0.9, by="colour", bands=(BAND,))}), "which is no feature"),
+    ],
+)
+def test_a_readout_that_does_not_fit_is_neither_saved_nor_read(
+    readout: Readout, named: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match=f"bundle was not saved.*{named}"):
+        save_bundle(content(readout=readout), str(tmp_path / "other"), STORE)
+    edit_json(folder / "bundle.json", lambda values: values | {"readout": readout.model_dump(mode="json")})
+    reseal(folder)
+    with pytest.raises(BundleError, match=named):
+        load(folder)
+
+
+def test_intervals_are_described_with_what_they_held_in_training(tmp_path: Path) -> None:
+    readout = Readout(intervals={"prediction": Intervals(level=0.9, bands=(BAND,))})
+    text = describe(save_bundle(content(readout=readout), str(tmp_path), STORE))
+    assert "90% intervals of prediction, and the share of truths that they held in training" in text
+    assert "with an image  90.4% of 312" in text
+
+
 # --- changed, missing, extra
 
 
@@ -227,10 +255,10 @@ def test_digests_that_do_not_add_up_are_refused(folder: Path) -> None:
 
 
 def test_an_unknown_format_says_what_to_do(folder: Path) -> None:
-    edit_json(folder / "bundle.json", lambda values: values | {"format": 2})
+    edit_json(folder / "bundle.json", lambda values: values | {"format": 3})
     reseal(folder)
     with pytest.raises(
-        BundleError, match=r"bundle\.json is of format 2; this version of scorer reads format 1.*train it"
+        BundleError, match=r"bundle\.json is of format 3; this version of scorer reads formats 1 to 2.*train it"
     ):
         load(folder)
     edit_json(folder / "digests.json", lambda values: values | {"format": 7})

@@ -15,7 +15,10 @@ import tensorflow as tf
 from scorer.errors import BundleError, SettingsError, Terminal
 from scorer.model import golden, golden_check
 from scorer.model.bundle import Bundle, BundleContent, load_bundle, save_bundle
+from scorer.model.calibration import Calibration
+from scorer.model.intervals import Band, Intervals
 from scorer.model.predictor import Predictor, verify_bundle
+from scorer.model.readout import Readout, Told
 from scorer.model.target import TargetTransform
 from scorer.objectstore import ObjectStore
 from tests import tiny
@@ -125,6 +128,128 @@ def test_the_targets_transform_is_undone_in_double_precision(tmp_path: Path) -> 
         np.ones((1, 3), np.float32), np.empty((0, 3), np.float32), np.full((1, 1), -1, np.int32)
     )
     assert scores["prediction"][0] == np.exp(3.0 * 0.5 + 12.0)
+
+
+# --- intervals, classes, the images' effect
+
+NONE = np.full((1, 1), -1, np.int32)
+
+
+def bands(*pairs: tuple[bool | None, float]) -> Intervals:
+    made = tuple(Band(images=images, segment=None, low=-by, high=by, n=99, coverage=0.9) for images, by in pairs)
+    return Intervals(level=0.9, bands=made)
+
+
+def told_by(bundle: Bundle, number: int = 9) -> tuple[Predictor, Told, tuple[Any, Any, Any]]:
+    """A third of the listings have no image."""
+    predictor, chance = Predictor(bundle, batch_images=4, batch_rows=4), np.random.default_rng(2)
+    features = chance.normal(size=(number, 3)).astype(np.float32)
+    embeddings = predictor.embed(photos(5))
+    index = chance.integers(0, 5, (number, 3)).astype(np.int32)
+    index[::3] = -1
+    return predictor, predictor.tell(features, embeddings, index), (features, embeddings, index)
+
+
+def test_what_is_told_holds_the_very_scores_of_the_heads(bundle: Bundle) -> None:
+    predictor, told, inputs = told_by(bundle)
+    np.testing.assert_array_equal(told.scores["prediction"], predictor.heads(*inputs)["prediction"])
+    assert (told.ends, told.chosen) == ({}, None)
+
+
+def test_the_image_effect_is_the_score_minus_that_of_the_listing_without_its_images(bundle: Bundle) -> None:
+    predictor, told, (features, embeddings, index) = told_by(bundle)
+    bare = predictor.heads(features, embeddings, np.full_like(index, -1))["prediction"]
+    found = told.image_effect
+    assert found is not None
+    np.testing.assert_allclose(found, told.scores["prediction"] - bare, rtol=1e-5, atol=1e-5)
+    assert found[::3].tolist() == [0.0, 0.0, 0.0], "exactly nothing where there is no image"
+    assert (np.abs(np.delete(found, np.s_[::3])) > 0.01).all()
+
+
+def test_listings_with_and_without_an_image_have_the_intervals_of_their_kind(tmp_path: Path) -> None:
+    readout = Readout(intervals={"prediction": bands((True, 0.5), (False, 2.0))})
+    _, told, _ = told_by(save_bundle(content(readout=readout), str(tmp_path), STORE))
+    low, high = told.ends["prediction"]
+    np.testing.assert_allclose((high - low)[::3], 40.0)  # 2 x 2.0 x the target's scale of 10
+    np.testing.assert_allclose(np.delete(high - low, np.s_[::3]), 10.0)
+
+
+def test_intervals_go_by_the_value_of_a_feature(tmp_path: Path) -> None:
+    of_lyon = Band(images=None, segment="Lyon", low=-1.0, high=1.0, n=99, coverage=0.9)
+    every = Band(images=None, segment=None, low=-3.0, high=3.0, n=99, coverage=0.9)
+    readout = Readout(intervals={"prediction": Intervals(level=0.9, by="city", bands=(every, of_lyon))})
+    predictor = Predictor(save_bundle(content(readout=readout), str(tmp_path), STORE), batch_images=4, batch_rows=4)
+    assert predictor.segment_columns == ("city",)
+    empty = np.empty((0, 3), np.float32)
+    told = predictor.tell(np.ones((2, 3), np.float32), empty, NONE.repeat(2, 0), {"city": ["Lyon", None]})
+    low, high = told.ends["prediction"]
+    assert (high - low).tolist() == [20.0, 60.0]
+
+
+def two_classes(logit: float) -> float:
+    return float(1 / (1 + np.exp(-(logit - 100.0) / 10.0 / 2.0)))
+
+
+def test_a_bundle_for_two_classes_scores_calibrated_probabilities_and_checks_them_at_loading(tmp_path: Path) -> None:
+    readout = Readout(
+        task="binary", classes=("stays", "sells"), calibration=Calibration(method="temperature", temperature=2.0)
+    )
+    rows = tuple(replace(row, scores={"prediction": two_classes(row.scores["prediction"])}) for row in content().golden)
+    target = TargetTransform("identity", 0.0, 1.0)
+    bundle = save_bundle(content(readout=readout, golden=rows, target=target, target_sd=0.5), str(tmp_path), STORE)
+    _, told, _ = told_by(bundle)
+    scores = told.scores["prediction"]
+    assert ((scores > 0) & (scores < 1)).all()
+    assert told.chosen is not None
+    np.testing.assert_array_equal(told.chosen, scores >= 0.5)
+
+
+def test_a_bundle_for_several_classes_scores_each_and_names_the_most_probable(tmp_path: Path) -> None:
+    def three(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        plain = head(**inputs)["prediction"]
+        return {"p_flat": plain, "p_house": -plain, "p_plot": tf.zeros_like(plain)}
+
+    def golden(score: float) -> dict[str, float]:
+        logit = (score - 100.0) / 10.0
+        weights = np.exp([logit, -logit, 0.0])
+        shares = weights / weights.sum()
+        return {"prediction": shares.max(), "p_flat": shares[0], "p_house": shares[1], "p_plot": shares[2]}
+
+    rows = tuple(replace(row, scores=golden(row.scores["prediction"])) for row in content().golden)
+    made = content(
+        readout=Readout(task="multiclass", classes=("flat", "house", "plot")),
+        outputs=("p_flat", "p_house", "p_plot"),
+        head=frozen_head(three),
+        golden=rows,
+        target=TargetTransform("identity", 0.0, 1.0),
+        target_sd=0.5,
+    )
+    bundle = save_bundle(made, str(tmp_path), STORE)
+    assert bundle.columns == ("prediction", "p_flat", "p_house", "p_plot")
+    predictor, told, (features, embeddings, index) = told_by(bundle)
+    assert told.chosen is not None
+    assert told.image_effect is not None
+    each = np.stack([told.scores[name] for name in bundle.outputs], axis=1)
+    np.testing.assert_array_equal(told.scores["prediction"], each.max(axis=1))
+    bare = predictor.heads(features, embeddings, np.full_like(index, -1))
+    without = np.stack([bare[name] for name in bundle.outputs], axis=1)
+    expected = (each - without)[np.arange(len(each)), told.chosen]
+    np.testing.assert_allclose(told.image_effect, expected, atol=1e-6)
+
+
+def test_a_bundle_of_the_first_format_scores_the_same_bits(bundle: Bundle, tmp_path: Path) -> None:
+    save_bundle(content(), str(tmp_path), STORE)
+    edit_json(
+        tmp_path / "bundle.json",
+        lambda values: {name: value for name, value in values.items() if name != "readout"} | {"format": 1},
+    )
+    reseal(tmp_path)
+    old = load_bundle(str(tmp_path), STORE)
+    assert (old.document.format, bundle.document.format) == (1, 2)
+    _, before, _ = told_by(old)
+    _, now, _ = told_by(bundle)
+    np.testing.assert_array_equal(before.scores["prediction"], now.scores["prediction"])
+    np.testing.assert_array_equal(before.image_effect, now.image_effect)
 
 
 # --- the training's own scores

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from scorer.model.readout import Meaning
 from scorer.objectstore import ObjectStore, join
 from scorer.output import predictions, quarantine, tally
 from scorer.output.commit import Ledger
@@ -51,8 +52,27 @@ def manifest(run_id: str = "run-1", **changes: Any) -> RunManifest:
     return RunManifest.model_validate({**values, **changes})
 
 
-def publish(root: str, key: str, scores: Mapping[str, float], run_id: str = "", **changes: Any) -> None:
-    """One night of ROOT/predictions: listing -> score; NaN: the row failed."""
+def publish(
+    root: str,
+    key: str,
+    scores: Mapping[str, float],
+    run_id: str = "",
+    *,
+    meaning: Meaning | None = None,
+    told: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> None:
+    """One night of ROOT/predictions: listing -> score; NaN: the row failed.
+
+    Args:
+        root: of the market.
+        key: partition.
+        scores: the main score.
+        run_id: by default made of the key.
+        meaning: what the files say of themselves; None: nothing, as earlier versions did.
+        told: further attributes of `ScoredRows`; `scores` among them are added to the main one.
+        changes: to the manifest.
+    """
     run_id = run_id or f"run-of-{key}"
     state = join(root, "predictions.scorer", key)
     account = manifest(run_id, partition=key, **changes)
@@ -60,13 +80,16 @@ def publish(root: str, key: str, scores: Mapping[str, float], run_id: str = "", 
 
     def stage(kind: str, table: pa.Table) -> tuple[OutputFile, ...]:
         lineage = {"scorer.run_id": run_id, "scorer.start": run_id}
+        lineage |= {predictions.MEANING: meaning.model_dump_json()} if meaning else {}
         place = parquet.Destination(join(folder, kind), join(root, kind, key), table.schema, lineage, 1000)
         return parquet.stage([table], place, STORE)
 
     rows = pa.record_batch({"listing_id": pa.array(list(scores)), "image_uris": [["a"]] * len(scores)})
     values, counts = np.array(list(scores.values()), np.float64), np.ones(len(scores), np.int32)
+    further = dict(told or {})
+    columns = {"prediction": values, **further.pop("scores", {})}
     table = predictions.table(
-        ScoredRows(rows, {"prediction": values}, {}, counts, counts), Origin(run_id, "homes", "1", "d" * 64)
+        ScoredRows(rows, columns, {}, counts, counts, **further), Origin(run_id, "homes", "1", "d" * 64)
     )
     refused = quarantine.table(rows.slice(0, 0), {}, "s3://b/in.parquet", 0, run_id)
     assert tally.count(table, refused, [], 0).predicted == len(scores)

@@ -105,15 +105,15 @@ def test_rows_that_a_bundle_cannot_score_are_left_out_and_counted(
 ) -> None:
     from scorer.model.predictor import Predictor
 
-    heads = Predictor.heads
+    outputs = Predictor.outputs
 
     def poisoned(self: Predictor, *inputs: object) -> dict[str, np.ndarray]:
-        scores = heads(self, *inputs)  # type: ignore[arg-type]  # passed on as they came
+        scores = outputs(self, *inputs)  # type: ignore[arg-type]  # passed on as they came
         if self.bundle.uri == other and len(scores["prediction"]) == 20:
             scores["prediction"][:3] = np.nan
         return scores
 
-    monkeypatch.setattr(Predictor, "heads", poisoned)
+    monkeypatch.setattr(Predictor, "outputs", poisoned)
     found = compare(market.job(), (market.bundle, other), Tools(market.store))
     assert found.agreement is not None
     assert (found.agreement.rows, found.a.counts.failed, found.b.counts.failed) == (17, 0, 3)

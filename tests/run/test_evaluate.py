@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from scorer.cli import app
 from scorer.errors import ContractError, InputError, NothingToDo, SettingsError
+from scorer.model.readout import Meaning
 from scorer.objectstore import join
 from scorer.run.accuracy import accuracy, interval
-from scorer.run.evaluate import NONE, OTHERS, SEGMENTS, Evaluation, evaluate
+from scorer.run.evaluate import NONE, OTHERS, SEGMENTS, Evaluation, classes, evaluate
 from scorer.run.labels import read_labels
 from scorer.settings import Housekeeping
 from tests.conftest import Bucket
@@ -229,3 +230,75 @@ def test_evaluating_imports_neither_tensorflow_nor_pandas(root: str) -> None:
     command = [sys.executable, "-c", program, "evaluate", *arguments, *more]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.stdout.splitlines()[-1] == "[]", (found.stdout, found.stderr)
+
+
+# --- intervals and classes
+
+BINARY = Meaning(task="binary", classes=("stays", "sells"))
+THREE = Meaning(task="multiclass", classes=("flat", "house", "plot"), outputs=("p_flat", "p_house", "p_plot"))
+
+
+def labelled(root: str, target: str, values: list[Any]) -> Evaluation:
+    """What the labels a, b, c, ... say of what was published."""
+    wanted = Housekeeping(predictions=join(root, "predictions"))
+    labels = write(root, [{"listing_id": name, target: value} for name, value in zip("abcdef", values, strict=False)])
+    named = classes(wanted, None, STORE)
+    known = read_labels(labels, target, STORE, id_column="listing_id", classes=named)
+    return evaluate(wanted, known, STORE)
+
+
+def test_the_share_of_labels_inside_the_intervals_is_told_beside_what_they_were_made_for(tmp_path: Path) -> None:
+    scores = dict(zip("abcd", (100.0, 200.0, 300.0, 400.0), strict=True))
+    low = np.array([90.0, 190.0, 290.0, np.nan])
+    told = {"ends": {"prediction": (low, low + 20.0)}}
+    publish(str(tmp_path), NIGHTS[0], scores, meaning=Meaning(level=0.9), told=told)
+    coverage = labelled(str(tmp_path), "price", [90.0, 211.0, 310.0, 400.0]).overall.coverage
+    assert coverage is not None
+    assert (coverage.n, coverage.level) == (3, 0.9)
+    assert coverage.share == pytest.approx(2 / 3)
+    assert coverage.low <= coverage.share <= coverage.high
+
+
+def test_predictions_without_intervals_have_no_coverage(root: str) -> None:
+    assert evaluated(root, sales(root)).overall.coverage is None
+
+
+@pytest.mark.parametrize("values", [["sells", "stays", "sells", "gone"], [True, False, True, None], [1, 0, 1, 2]])
+def test_two_classes_are_known_by_name_or_as_booleans_or_numbers(tmp_path: Path, values: list[Any]) -> None:
+    scores = dict(zip("abcd", (0.9, 0.2, 0.4, 0.5), strict=True))
+    publish(str(tmp_path), NIGHTS[0], scores, meaning=BINARY)
+    found = labelled(str(tmp_path), "sold", values)
+    told = found.overall.classes
+    assert told is not None
+    assert (found.labels, found.labels_unusable, told.n, told.auc) == (3, 1, 3, 1.0)
+    assert told.accuracy == pytest.approx(2 / 3)
+    assert told.brier == pytest.approx((0.1**2 + 0.2**2 + 0.6**2) / 3)
+    assert told.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+    assert found.overall.mae is None
+
+
+def test_several_classes_are_judged_by_the_probability_of_the_one_that_it_was(tmp_path: Path) -> None:
+    each = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    told = {"scores": {name: each[:, at] for at, name in enumerate(THREE.outputs)}, "classes": ["flat", "plot"]}
+    publish(str(tmp_path), NIGHTS[0], {"a": 0.5, "b": 0.7}, meaning=THREE, told=told)
+    found = labelled(str(tmp_path), "kind", ["flat", "house"]).overall.classes
+    assert found is not None
+    assert (found.n, found.accuracy) == (2, 0.5)
+    assert found.log_loss == pytest.approx(-np.log([0.5, 0.2]).mean())
+
+
+def test_nights_of_another_task_are_left_out_and_counted(tmp_path: Path) -> None:
+    publish(str(tmp_path), NIGHTS[0], {"a": 100.0})
+    publish(str(tmp_path), NIGHTS[1], {"a": 0.9}, meaning=BINARY)
+    found = labelled(str(tmp_path), "sold", [True])
+    assert (found.of_other_classes, [one.name for one in found.partitions]) == (1, [NIGHTS[1]])
+
+
+def test_the_command_prints_what_fits_the_predictions(tmp_path: Path) -> None:
+    publish(str(tmp_path), NIGHTS[0], {"a": 0.9, "b": 0.1}, meaning=BINARY)
+    labels = write(str(tmp_path), [{"listing_id": "a", "sold": True}, {"listing_id": "b", "sold": False}])
+    flags = ["--predictions", join(str(tmp_path), "predictions"), "--labels", labels, "--target", "sold"]
+    said = CliRunner().invoke(app, ["evaluate", *flags])
+    assert said.exit_code == 0, said.output
+    assert "log loss" in said.stdout
+    assert "MAE" not in said.stdout

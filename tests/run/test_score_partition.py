@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,54 @@ def test_every_row_comes_out_scored_and_in_order(market: Market) -> None:
     assert len(set(scores(table).values())) == 20
     assert market.read("predictions.quarantine").num_rows == 0
     assert (manifest.counts.rows_in, manifest.counts.scored) == (20, 20)
+    assert table.schema.remove_metadata().equals(contracts.built_in("predictions").arrow_schema())
+
+
+def test_every_prediction_lies_in_its_interval_which_is_wider_where_no_image_was_used(market: Market) -> None:
+    market.write([listing(0), listing(1, image_uris=[]), listing(2, image_uris=["img/none.jpg"])])
+    manifest = score_partition(market.job())
+    low, score, high, effect = (
+        market.read().column(name).to_numpy()
+        for name in ("prediction_low", "prediction", "prediction_high", "image_effect")
+    )
+    half = np.array([tiny.WITH_IMAGES, tiny.WITHOUT, tiny.WITHOUT]) * tiny.SCALE
+    np.testing.assert_allclose(score - low, half)
+    np.testing.assert_allclose(high - score, half)
+    assert effect[0] != 0
+    assert effect[1:].tolist() == [0.0, 0.0]
+    found = manifest.distributions
+    assert (found.width.rows, found.image_effect.rows) == (3, 1)
+    assert found.width.mean == pytest.approx(2 * half.mean())
+    assert found.image_effect.mean == pytest.approx(effect[0])
+    (file,) = manifest.predictions
+    assert json.loads(pq.read_schema(file.uri).metadata[b"scorer.meaning"])["level"] == 0.9
+
+
+def test_the_image_effect_is_the_difference_to_the_same_listing_without_its_images(market: Market) -> None:
+    market.write([listing(number) for number in range(5)])
+    score_partition(market.job())
+    with_images, effects = scores(market.read()), market.read().column("image_effect").to_pylist()
+    market.write([listing(number, image_uris=[]) for number in range(5)])
+    score_partition(market.job())
+    without = scores(market.read())
+    for (name, score), effect in zip(with_images.items(), effects, strict=True):
+        assert effect == pytest.approx(score - without[name], abs=1e-5 * tiny.SCALE)
+
+
+def test_units_that_an_earlier_version_staged_are_published_with_its_missing_columns_null(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Staging.save
+
+    def earlier(self: Staging, result: UnitResult) -> None:
+        later = ["prediction_low", "prediction_high", "prediction_class", "image_effect"]
+        save(self, replace(result, predictions=result.predictions.drop_columns(later)))
+
+    monkeypatch.setattr(Staging, "save", earlier)
+    score_partition(market.job())
+    table = market.read()
+    assert table.column("prediction").null_count == 0
+    assert table.column("image_effect").null_count == table.num_rows
     assert table.schema.remove_metadata().equals(contracts.built_in("predictions").arrow_schema())
 
 

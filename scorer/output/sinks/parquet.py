@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from scorer.objectstore import ObjectStore, join
 from scorer.output.manifest import OutputFile
+from scorer.output.predictions import widened
 
 ROWS_PER_GROUP = 131_072
 """Rows per row group: some 10 MB here, enough for a scan and small enough to be skipped by statistics."""
@@ -62,7 +63,8 @@ def _groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]
     held: list[pa.Table] = []
     rows = 0
     for table in tables:
-        held.append(table.replace_schema_metadata(None).cast(schema))
+        # An earlier version staged its units without the columns that came later.
+        held.append(widened(table.replace_schema_metadata(None), schema))
         rows += table.num_rows
         while rows >= ROWS_PER_GROUP:
             joined = pa.concat_tables(held)

@@ -82,7 +82,7 @@ def signature(bundle: Bundle) -> dict[str, str | None]:
         {"type": _type_of(feature), "name": feature.name, "required": True} for feature in bundle.preprocessing.features
     ]
     images = {"type": "array", "items": {"type": "string"}, "name": "image_uris", "required": False}
-    outputs = [{"type": "double", "name": name, "required": True} for name in bundle.outputs]
+    outputs = [{"type": "double", "name": name, "required": True} for name in bundle.scores]
     outputs += [
         {"type": "long", "name": "images_used", "required": True},
         {"type": "string", "name": "reasons", "required": True},

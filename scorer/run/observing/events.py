@@ -147,7 +147,7 @@ def _outputs(account: Account, published: bool) -> list[Json]:
     if start is None:
         return []
     manifest = account.manifest if published else None
-    shapes = {"predictions": predictions.schema(start.checked.bundle.outputs)}
+    shapes = {"predictions": predictions.schema(start.checked.bundle.columns)}
     shapes["quarantine"] = built_in("quarantine").arrow_schema()
     lineage = {"predictions": facets.predictions_lineage(start), "quarantine": facets.quarantine_lineage(start)}
     places: Mapping[str, str] = {"predictions": job.predictions, "quarantine": job.quarantine_uri}

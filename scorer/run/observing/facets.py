@@ -119,7 +119,8 @@ def predictions_lineage(start: Start) -> Json:
     bundle = start.checked.bundle
     features, images = list(bundle.preprocessing.names), ["image_uris"]
     everything = [*features, *images]
-    scores = ["prediction", *(f"prediction_{name}" for name in bundle.outputs if name != "prediction")]
+    scores = ["prediction", *(f"prediction_{name}" for name in bundle.columns if name != "prediction")]
+    scores += ["prediction_low", "prediction_high", "prediction_class", "image_effect"]
     return _lineage(
         start,
         {

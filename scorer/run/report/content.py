@@ -23,6 +23,7 @@ from scorer.run.report.accounts import (
     stage_rows,
 )
 from scorer.run.report.before import LastTime, last_time
+from scorer.run.report.beside import beside
 from scorer.run.report.flow import Flow
 from scorer.run.report.gallery import Gallery, Group, gallery
 from scorer.run.report.headline import Headline, by_weight, figures, headline
@@ -39,6 +40,7 @@ class Content:
         partition: key, or the listings' place.
         run_id: empty where the run had no plan yet.
         notes: what could not be had, and why.
+        beside: what stands beside the scores: intervals, the images' effect.
         last_name: of the last run, for people.
         missing_features: features that could not be compared.
         pace: images (or rows, see `pace_of`) a second, and cores at work, over the seconds since the plan stood.
@@ -63,6 +65,7 @@ class Content:
     faults: tuple[tuple[str, int, tuple[Fault, ...]], ...] = ()
     slowest: tuple[tuple[str, float], ...] = ()
     scores: drift.Scores | None = None
+    beside: tuple[str, ...] = ()
     features: tuple[drift.FeatureRow, ...] = ()
     missing_features: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -119,6 +122,8 @@ def _fill(page: Content, manifest: RunManifest, gallery_size: int) -> None:
     page.faults = faults_by_reason(counts)
     page.gates = by_weight(manifest.verdicts)
     _compare(page, manifest, last, training(start.checked.bundle.profile))
+    readout = start.checked.bundle.readout
+    page.beside = _tried(page, "What stands beside the scores", lambda: beside(readout, manifest.distributions)) or ()
 
 
 def _compare(page: Content, manifest: RunManifest, last: LastTime | None, learned: Distributions) -> None:

@@ -17,10 +17,12 @@ from scorer.contracts import built_in
 from scorer.demo.market import Market, make_market
 from scorer.intake.partitions import open_partition
 from scorer.model.bundle import Bundle
+from scorer.model.intervals import Band, Intervals
+from scorer.model.readout import Meaning, Readout
 from scorer.objectstore import ObjectStore, join
 from scorer.output import predictions
 from scorer.output.commit import Ledger
-from scorer.output.distribution import Distribution, Distributions, ScoreDistribution
+from scorer.output.distribution import Distribution, Distributions, Mean, ScoreDistribution
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, RunManifest, versions
 from scorer.output.profile import Profile
@@ -38,6 +40,11 @@ from scorer.telemetry import Reporter
 
 BUNDLE = BundleRef(uri="/models/prices", name="prices", version="7", digest="5e" * 32)
 BINS = 12
+BANDS = (
+    Band(images=True, segment=None, low=-0.2, high=0.2, n=312, coverage=0.904),
+    Band(images=False, segment=None, low=-0.4, high=0.4, n=340, coverage=0.897, images_taken_away=True),
+)
+READOUT = Readout(intervals={"prediction": Intervals(level=0.9, bands=BANDS)})
 FEATURES = ("area_m2", "rooms", "year_built", "has_garden", "city")
 
 
@@ -150,9 +157,10 @@ def _predictions(rows: list[dict[str, Any]], moved: float) -> pa.Table:
     random = np.random.default_rng(len(rows))
     reasons = [_reasons(row) for row in rows]
     count = len(rows)
+    prices = [row["price"] * moved * float(random.normal(1.0, 0.04)) for row in rows]
     columns = {
         "listing_id": [row["listing_id"] for row in rows],
-        "prediction": [row["price"] * moved * float(random.normal(1.0, 0.04)) for row in rows],
+        "prediction": prices,
         "status": ["degraded" if why else "scored" for why in reasons],
         "reasons": reasons,
         "images_given": [len(row["image_uris"]) for row in rows],
@@ -163,6 +171,8 @@ def _predictions(rows: list[dict[str, Any]], moved: float) -> pa.Table:
         "run_id": ["run"] * count,
         "scored_at": [datetime(2026, 11, 24, tzinfo=UTC)] * count,
     }
+    columns |= {f"prediction_{end}": [value * by for value in prices] for end, by in (("low", 0.8), ("high", 1.25))}
+    columns |= {"prediction_class": [None] * count, "image_effect": [1000.0 * len(row["image_uris"]) for row in rows]}
     return pa.table(columns, schema=predictions.schema(("prediction",)))
 
 
@@ -172,7 +182,7 @@ def _start(of: Place, job: Job, night: str, rows: int) -> Start:
         pass
     partition = open_partition(job.listings, night, of.store)
     assert partition is not None
-    bundle = SimpleNamespace(**BUNDLE.model_dump(), profile=_learned(of))
+    bundle = SimpleNamespace(**BUNDLE.model_dump(), profile=_learned(of), readout=READOUT, meaning=Meaning(level=0.9))
     now = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
     plan = Plan(
         digest="ab" * 12,
@@ -302,6 +312,8 @@ def distributions(rows: list[dict[str, Any]], scores: list[float], learned: Dist
             mean=float(values.mean()),
             deviation=float(values.std()),
         ),
+        image_effect=Mean(rows=len(rows), mean=-250.0, absolute=1500.0),
+        width=Mean(rows=len(rows), mean=81_000.0, absolute=81_000.0),
     )
 
 

@@ -42,6 +42,17 @@ def test_the_page_loads_nothing_runs_nothing_and_names_everything(told: tuple[Co
     assert problems(Parsed(text)) == []
 
 
+def test_the_page_says_what_the_intervals_held_in_training_and_that_this_is_no_promise(
+    told: tuple[Content, str],
+) -> None:
+    page, text = told
+    said = Parsed(text).text
+    assert len(page.beside) == 3
+    assert "made to hold 90% of the truths" in said
+    assert "with an image: 90.4% of 312; without an image: 89.7% of 340 (their images taken away)" in said
+    assert "That is no promise for tonight" in said
+
+
 def test_the_page_is_small(told: tuple[Content, str]) -> None:
     assert len(told[1].encode()) < 3_000_000
 
