@@ -17,7 +17,7 @@ import yaml
 
 from scorer import errors
 from scorer.cli import app
-from scorer.settings import Job, Settings, TrainJob
+from scorer.settings import CreateJob, Job, Settings, TrainJob
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -89,7 +89,8 @@ def test_every_command_in_a_page_has_its_flags_and_settings(page: Path) -> None:
         assert used <= flags, f"{name_of(page)}: {command.name} {' '.join(words)}"
         for flag, value in pairwise(words):
             if flag == "--set":
-                kind = TrainJob if command.name == "train" else Job
+                kinds: dict[str, type[Settings]] = {"train": TrainJob, "create": CreateJob}
+                kind = kinds.get(command.name, Job)
                 assert is_setting(kind, value.partition("=")[0]), f"{name_of(page)}: {value}"
 
 

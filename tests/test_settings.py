@@ -1,8 +1,9 @@
 """Settings: YAML, environment and flags, in that order of rising strength; nothing unknown passes."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer import contracts
-from scorer.errors import SettingsError
+from scorer.errors import BundleError, SettingsError
+from scorer.intake.pixels import PixelSpec
 from scorer.run import schemas
-from scorer.settings import CHANGES_NO_SCORE, Job, Speed, TrainJob, load
+from scorer.settings import CHANGES_NO_SCORE, CreateJob, Job, Speed, TrainJob, load
 
 PLACES = {"listings": "/l", "bundle": "/b", "predictions": "/p"}
 
@@ -126,3 +128,12 @@ def test_every_setting_says_what_it_does() -> None:
     for kind in (Job, TrainJob, Speed):
         for name, info in kind.model_fields.items():
             assert info.description, f"{kind.__name__}.{name} has no text"
+
+
+@pytest.mark.parametrize(("setting", "field"), [("resize", "filter"), ("scale", "scaling"), ("metadata", "metadata")])
+def test_what_may_be_said_of_pixels_is_what_pixels_know(setting: str, field: str) -> None:
+    choices = get_args(CreateJob.model_fields[setting].annotation)
+    for choice in choices:
+        assert getattr(PixelSpec.from_dict({field: choice}), field) == choice
+    with pytest.raises(BundleError, match=f"known: {', '.join(map(re.escape, choices))}"):
+        PixelSpec.from_dict({field: "another"})

@@ -1,11 +1,12 @@
 """Bytes of an image file to the pixels that the model sees. Training and scoring share this one function."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from scorer.errors import BundleError, ImageFault
 from scorer.intake import formats
@@ -23,10 +24,26 @@ WORK_HERE = 2**25
 Elsewhere = Callable[[bytes, Pixels], object]
 """Decodes a file to uint8 [size, size, 3] in some safer place, or raises ImageFault; see isolation.py."""
 
+_OPENCV = {
+    "bilinear": cv2.INTER_LINEAR,
+    "nearest": cv2.INTER_NEAREST_EXACT,
+    "opencv-area": cv2.INTER_AREA,
+    "opencv-bicubic": cv2.INTER_CUBIC,
+}
+_PILLOW = {
+    "pillow-bicubic": Image.Resampling.BICUBIC,
+    "pillow-bilinear": Image.Resampling.BILINEAR,
+    "pillow-box": Image.Resampling.BOX,
+    "pillow-hamming": Image.Resampling.HAMMING,
+    "pillow-lanczos": Image.Resampling.LANCZOS,
+}
+_PILLOW_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+
 _CHOICES = {
-    "filter": ("area", "bilinear", "nearest"),
+    "filter": ("area", *sorted(_OPENCV), *sorted(_PILLOW)),
     "decode": ("scaled", "full"),
-    "scaling": ("0..1", "-1..1"),
+    "scaling": ("0..1", "-1..1", "none", "imagenet", "caffe"),
+    "metadata": ("applied", "ignored"),
 }
 
 # Both hold for the process. Images are decoded by many threads at once: OpenCV's own would only fight them. And it
@@ -47,13 +64,17 @@ class PixelSpec:
     """Side of the square in pixels. The image is stretched to it."""
 
     filter: str = "area"
-    """area: the mean of what each pixel covers; bilinear: between the 4 nearest pixels; nearest: the nearest one."""
+    """area: the mean of what each pixel covers; bilinear: between the 4 nearest pixels; nearest: the nearest one. For
+    models that were trained elsewhere also OpenCV's own and Pillow's, which average over what a pixel covers."""
 
     decode: str = "scaled"
     """scaled: a JPEG is decoded at 1/8, 1/4 or 1/2 of its size if that is still at least the square's; full: whole."""
 
     scaling: str = "0..1"
-    """What the image tower's graph turns the uint8 values into first: "0..1" or "-1..1"."""
+    """What the image tower's graph turns the uint8 values into first; see `scorer.model.split.scales`."""
+
+    metadata: str = "applied"
+    """applied: turned as EXIF says, colours by the ICC profile; ignored: as stored, as Keras's load_img leaves them."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -64,7 +85,10 @@ class PixelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the bundle."""
-        return asdict(self)
+        values = asdict(self)
+        if self.metadata == "applied":
+            del values["metadata"]  # as all were before there was a choice: earlier versions read such bundles, too
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PixelSpec":
@@ -106,6 +130,8 @@ def decode_image(
         out = np.empty((spec.size, spec.size, 3), np.uint8)
     name, fmt = formats.recognise(data)
     header = _probe(data, name, fmt, limits)
+    if spec.metadata == "ignored":
+        header = replace(header, orientation=1, profile=b"")
     if elsewhere is not None and (fmt.isolated or header.work > WORK_HERE):
         elsewhere(data, out)
         return out
@@ -159,10 +185,10 @@ def resize(pixels: Pixels, spec: PixelSpec, out: Pixels | None = None) -> Pixels
         uint8 [size, size] or [size, size, channels].
     """
     size, double = spec.size, 2 * spec.size
-    if spec.filter == "nearest":
-        return _stretch(pixels, size, size, cv2.INTER_NEAREST_EXACT, out)
-    if spec.filter == "bilinear":
-        return _stretch(pixels, size, size, cv2.INTER_LINEAR, out)
+    if spec.filter in _OPENCV:
+        return _stretch(pixels, size, size, _OPENCV[spec.filter], out)
+    if spec.filter in _PILLOW:
+        return _by_pillow(pixels, size, _PILLOW[spec.filter], out)
     height, width = (double if side > 2 * double else side for side in pixels.shape[:2])
     if (height, width) != pixels.shape[:2]:
         pixels = _stretch(pixels, height, width, cv2.INTER_AREA)
@@ -173,6 +199,16 @@ def resize(pixels: Pixels, spec: PixelSpec, out: Pixels | None = None) -> Pixels
 
 def _stretch(pixels: Pixels, height: int, width: int, how: int, out: Pixels | None = None) -> Pixels:
     return cast(Pixels, cv2.resize(pixels, (width, height), dst=out, interpolation=how))
+
+
+def _by_pillow(pixels: Pixels, size: int, how: Image.Resampling, out: Pixels | None) -> Pixels:
+    mode = _PILLOW_MODES[pixels.shape[2] if pixels.ndim == 3 else 1]  # as CMYK four channels stay apart; RGBA would not
+    image = Image.frombuffer(mode, pixels.shape[1::-1], np.ascontiguousarray(pixels), "raw", mode, 0, 1)
+    square = np.asarray(image.resize((size, size), how))
+    if out is None:
+        return square
+    np.copyto(out, square)
+    return out
 
 
 def upright(square: Pixels, orientation: int) -> Pixels:

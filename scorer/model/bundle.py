@@ -131,6 +131,15 @@ class Bundle:
         return self.document.versions
 
     @property
+    def reusable(self) -> bool:
+        """Whether the image tower embeds; False: it passes pixels on to a head that is the whole model."""
+        return self.document.not_reusable is None
+
+    def rows_within(self, most_bytes: int, wanted: int) -> int:
+        """`wanted` listings, or as many as have their embeddings, each with all its images, within so many bytes."""
+        return max(1, min(wanted, most_bytes // (4 * self.embedding_size * self.max_images)))
+
+    @property
     def image_tower(self) -> bytes:
         """The frozen graph, read and checked anew."""
         return self.read(IMAGE_TOWER)

@@ -54,6 +54,7 @@ class BundleContent:
         golden: rows that are scored again at every load.
         card: path (one of `CARD`) -> content.
         readout: how the outputs are read; by default as a regression without intervals.
+        not_reusable: why the image tower only passes pixels on; None: it embeds.
     """
 
     name: str
@@ -74,6 +75,7 @@ class BundleContent:
     golden: tuple[GoldenRow, ...] = field(repr=False)
     card: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     readout: Readout = field(default_factory=Readout)
+    not_reusable: str | None = None
 
     def to_files(self) -> dict[str, bytes]:
         """Path -> content of every file but digests.json. Raises BundleError: the content is no valid bundle."""
@@ -107,6 +109,7 @@ class BundleContent:
                 metrics=self.metrics,
                 training=self.training,
                 versions=document.versions_here(),
+                not_reusable=self.not_reusable,
             )
         except ValidationError as error:
             raise BundleError(

@@ -16,11 +16,12 @@ def describe(bundle: Bundle) -> str:
         ("created", bundle.digests.created_at),
         ("predicts", f"{bundle.target_column} ({_kind(bundle)}; standard deviation {bundle.target_sd:,.6g})"),
         ("outputs", ", ".join(bundle.outputs)),
-        ("images", f"the first {bundle.max_images} of a listing, {bundle.embedding_size} values each"),
+        ("images", f"the first {bundle.max_images} of a listing, {_kept(bundle)}"),
         (
             "pixels",
             f"{pixels.size} x {pixels.size}, filter {pixels.filter}, decode {pixels.decode},"
-            f" scaled to {pixels.scaling}, version {document.pixels_version}",
+            f" scaled to {pixels.scaling}, {'' if pixels.metadata == 'applied' else 'EXIF and ICC ignored, '}"
+            f"version {document.pixels_version}",
         ),
     ]
     features = [(feature.name, feature.kind, feature.type) for feature in document.features]
@@ -47,6 +48,12 @@ def _intervals(bundle: Bundle) -> Iterator[str]:
     for output, intervals in bundle.readout.intervals.items():
         title = f"{intervals.level:.0%} intervals of {output}, and the share of truths that they held in training"
         yield _section(title, _columns([(band.group, band.seen) for band in intervals.bands]))
+
+
+def _kept(bundle: Bundle) -> str:
+    if bundle.document.not_reusable is None:
+        return f"{bundle.embedding_size} values each"
+    return f"nothing of them can be reused: {bundle.document.not_reusable}"
 
 
 def _section(title: str, body: str) -> str:

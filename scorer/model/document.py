@@ -49,6 +49,8 @@ class Document(Part):
     metrics: dict[str, Any]
     training: dict[str, Any]
     versions: dict[str, Text]
+    not_reusable: Text | None = None
+    """Why the image tower only passes pixels on, so that no embedding is worth keeping; None: it embeds."""
 
     @model_validator(mode="after")
     def _readout_fits(self) -> "Document":
@@ -62,7 +64,8 @@ class Document(Part):
 
     def to_json(self) -> bytes:
         """The content of bundle.json."""
-        return strict_json.dump(self.model_dump())
+        # Left out where there is nothing to say, as before it could be said: equal bundles keep equal digests.
+        return strict_json.dump(self.model_dump(exclude={"not_reusable"} if self.not_reusable is None else None))
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> "Document":

@@ -91,6 +91,10 @@ SMALLEST_TAIL = 32
 """A tail is padded to the next power of two from here on: ten thousand small files would be mostly padding else."""
 
 
+HEAD_BYTES = 256 << 20
+"""Embeddings per forward pass of the head, at most. 1,024 listings of 8 images reach it at 8,192 values an image."""
+
+
 class Predictor:
     """Scores by one bundle, for one process. Thread-safe.
 
@@ -136,7 +140,9 @@ class Predictor:
         self.bundle = bundle
         self.batch_images = batch_images
         self.warnings: tuple[str, ...] = ()
-        self._batch_rows = batch_rows
+        self._batch_rows = bundle.rows_within(HEAD_BYTES, batch_rows)
+        if not bundle.reusable:  # the head is the whole model: its images count as those of a tower do
+            self._batch_rows = max(1, min(self._batch_rows, batch_images // bundle.max_images))
         self._precision = precision
         self._tower = load_image_tower(bundle)
         self._head = load_head(bundle)

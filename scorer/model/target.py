@@ -1,6 +1,6 @@
 """The target as the network sees it, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,9 +17,9 @@ SKEWED = 1.0
 
 @dataclass(frozen=True)
 class TargetTransform:
-    """Standardised, after a logarithm where `kind` says so. Plain data, part of the bundle."""
+    """Standardised, after a logarithm (of the target or of 1 + it) where `kind` says so. Plain data in the bundle."""
 
-    kind: Literal["identity", "log"]
+    kind: Literal["identity", "log", "log1p"]
     mean: float
     scale: float
 
@@ -40,15 +40,13 @@ class TargetTransform:
     def forward(self, values: npt.ArrayLike) -> Floats:
         """Targets to what the network learns, float64, same shape."""
         values = np.asarray(values, np.float64)
-        return ((np.log(values) if self.kind == "log" else values) - self.mean) / self.scale
+        return (_FORWARD[self.kind](values) - self.mean) / self.scale
 
     def inverse(self, outputs: npt.ArrayLike) -> Floats:
         """The network's outputs to the target's own unit, float64, same shape. May overflow to infinity."""
         values = np.asarray(outputs, np.float64) * self.scale + self.mean
-        if self.kind == "identity":
-            return values
         with np.errstate(over="ignore"):
-            return np.exp(values)
+            return _INVERSE[self.kind](values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -61,10 +59,15 @@ class TargetTransform:
             transform = cls(values["kind"], float(values["mean"]), float(values["scale"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"The bundle's target transform cannot be read: {error!r}. Nothing was scored.") from None
-        known = transform.kind in ("identity", "log")
+        known = transform.kind in tuple(_FORWARD)
         if not (known and np.isfinite(transform.mean) and np.isfinite(transform.scale) and transform.scale > 0):
             raise BundleError(f"The bundle's target transform makes no sense: {transform}. Nothing was scored.")
         return transform
+
+
+Function = Callable[[Floats], Floats]
+_FORWARD: Mapping[str, Function] = {"identity": lambda values: values, "log": np.log, "log1p": np.log1p}
+_INVERSE: Mapping[str, Function] = {"identity": lambda values: values, "log": np.exp, "log1p": np.expm1}
 
 
 def _skewness(values: Floats) -> float:

@@ -19,6 +19,9 @@ from scorer.settings import Job, Settings
 OPTIONAL_DECODERS = ("pillow_heif",)
 """Packages that are there or not, and with them whether a format's images can be used."""
 
+UNIT_BYTES = 1 << 30
+"""Embeddings of one unit, at most: units of a bundle whose images are large to keep have fewer rows."""
+
 TRIES = 5
 """To write a plan, or to read the one that is there."""
 
@@ -83,7 +86,7 @@ def make_plan(digest: str, checked: Checked, ids: Ids, job: Job, batch_images: i
         rows=checked.partition.rows,
         ids_checksum=ids.checksum,
         repeated_ids=tuple(sorted(ids.repeated)),
-        units=cut(checked.partition, job.rows_per_unit, digest),
+        units=cut(checked.partition, checked.bundle.rows_within(UNIT_BYTES, job.rows_per_unit), digest),
         batch_images=batch_images,
     )
 

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 from scorer.output.manifest import RunManifest
-from scorer.settings import Job, Settings, TrainJob
+from scorer.settings import CreateJob, Job, Settings, TrainJob
 
 KINDS: dict[str, type[Settings]] = {
     "job.schema.json": Job,
     "train_job.schema.json": TrainJob,
+    "create_job.schema.json": CreateJob,
     "run_manifest.schema.json": RunManifest,
 }
 

@@ -22,6 +22,7 @@ from scorer.settings.gates import (
 from scorer.settings.observing import Lineage, Telemetry
 from scorer.settings.housekeeping import Housekeeping
 from scorer.settings.training import TrainJob
+from scorer.settings.adoption import CreateJob
 from scorer.settings.loading import ENVIRONMENT_PREFIX, load
 # isort: on
 
@@ -30,6 +31,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "ContractLimits",
     "Costs",
+    "CreateJob",
     "DegradedLimits",
     "FailedLimits",
     "FeatureDrift",

@@ -39,6 +39,11 @@ def test_inverse_undoes_forward(values: list[float], kind: Any) -> None:
     np.testing.assert_allclose(transform.inverse(transform.forward(target)), target, rtol=1e-6, atol=1e-6)
 
 
+def test_a_target_that_was_learned_as_the_logarithm_of_one_more_may_be_zero() -> None:
+    transform = TargetTransform("log1p", 0.3, 2.0)
+    np.testing.assert_allclose(transform.inverse(transform.forward([0.0, 9.0])), [0.0, 9.0], atol=1e-12)
+
+
 def test_a_constant_target_stays_finite() -> None:
     transform = TargetTransform.fit(np.full(3, 7.0), "auto")
     assert transform.inverse(transform.forward([7.0])) == pytest.approx([7.0])
