@@ -14,6 +14,7 @@ from scorer.adopt.columns import read_preprocessing
 from scorer.adopt.examples import Example, made_up, read_examples
 from scorer.adopt.figures import read_figures
 from scorer.adopt.keras_file import load_keras
+from scorer.adopt.mlflow_folder import keras_file
 from scorer.errors import SettingsError
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.model import golden, graphs
@@ -75,7 +76,7 @@ def create(job: CreateJob, store: ObjectStore, progress: Progress) -> Created:
     insist_on_free_place(job.bundle, store)
     preprocessing = read_preprocessing(job.features, job.scaler, store)
     target = _target(job, store)
-    model = load_keras(job.model, store)
+    model = load_keras(keras_file(job.model, store), store)
     _unroll(model)
     progress(f"{job.model} is loaded: {model.count_params():,} weights.")
     wiring = Wiring(job.size, job.scale, job.max_images, job.inputs, job.blank)

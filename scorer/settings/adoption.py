@@ -25,7 +25,7 @@ class CreateJob(Settings):
     """One bundle from a Keras model that was trained elsewhere (`scorer bundle create`)."""
 
     model: str
-    """The model: a .keras file of Keras 3."""
+    """The model: a .keras file of Keras 3, or the folder of a model that MLflow's Keras flavour saved."""
 
     bundle: str
     """Folder or S3 prefix to write the bundle to."""

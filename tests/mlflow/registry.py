@@ -7,17 +7,20 @@ import json
 from pathlib import Path
 
 import mlflow
+import mlflow.keras
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from scorer.adopt.create import create
 from scorer.model.bundle import load_bundle
 from scorer.objectstore import ObjectStore
 from scorer.run.mlflow.folder import write_folder
 from scorer.run.mlflow.loader import ROOTS
 from scorer.run.score_partition import score_partition
+from scorer.settings import CreateJob
 from tests import tiny
 from tests.tiny import Market, listing, local_market
 
@@ -78,3 +81,30 @@ def test_the_json_of_a_served_model_scores_as_the_frame(model: Path, market: Mar
     sent = {"dataframe_records": json.loads(frame().to_json(orient="records"))}
     parsed = infer_and_parse_data(sent, loaded.metadata.get_input_schema())
     pd.testing.assert_frame_equal(loaded.predict(parsed), loaded.predict(frame()))
+
+
+def test_a_model_that_mlflows_keras_flavour_saved_becomes_a_bundle_that_scores_as_it_predicts(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    photos = keras.Input((2, 24, 24, 3), name="photos")
+    numbers = keras.Input((1,), name="features")
+    one = keras.Input((24, 24, 3))
+    tower = keras.Model(one, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(one)))
+    seen = layers.GlobalAveragePooling1D()(layers.TimeDistributed(tower)(photos))
+    model = keras.Model({"photos": photos, "features": numbers}, layers.Dense(1)(layers.Concatenate()([seen, numbers])))
+    mlflow.keras.save_model(model, str(tmp_path / "theirs"))
+    (tmp_path / "scaler.json").write_text(json.dumps({"mean": [90.0], "scale": [30.0], "names": ["area"]}))
+    job = CreateJob(
+        model=str(tmp_path / "theirs"),
+        bundle=str(tmp_path / "bundle"),
+        target="price",
+        features="area",
+        scaler=str(tmp_path / "scaler.json"),
+        resize="nearest",
+        scale="0..1",
+        metadata="ignored",
+    )
+    created = create(job, ObjectStore(), lambda line: None)
+    assert load_bundle(created.uri, ObjectStore()).digest == created.digest
+    assert "Cut after" in created.cut
