@@ -16,6 +16,7 @@ from keras import layers
 from scorer.adopt import config, keras_file
 from scorer.adopt.keras_file import load_keras
 from scorer.errors import BundleError, NotFound
+from scorer.model.split import split
 from scorer.objectstore import ObjectStore
 from tests.adopt.files import rewritten, saved, with_config
 from tests.model.split import architectures
@@ -38,6 +39,11 @@ def test_a_saved_model_comes_back_with_its_weights(name: str, tmp_path: Path) ->
     assert {layer.name: type(layer) for layer in loaded.layers} == {layer.name: type(layer) for layer in model.layers}
     for found, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_images_taken_by_their_place_are_told_apart_after_a_save_too(tmp_path: Path) -> None:
+    loaded = load_keras(saved(architectures.slices_in_another_order(), tmp_path), STORE)
+    assert split(loaded).embedding_size == 6
 
 
 def test_optimizer_and_losses_stay_behind(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def main(versions: list[str]) -> int:
 def _environment(version: str, place: Path) -> str:
     python = str(place / "bin" / "python")
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
-    install = [UV, "pip", "install", "--quiet", "--python", python, f"keras~={version}.0", "tensorflow"]
+    install = [UV, "pip", "install", "--quiet", "--python", python, f"keras~={version}.0", "tensorflow", "pydantic"]
     subprocess.run(install, check=True)
     return python
 

@@ -165,7 +165,7 @@ def reshaped(call: Call) -> Kept | None:
 def taken(call: Call) -> Kept | None:
     """x[:, 0] takes one image out of a stack; further indices must leave the images alone."""
     key = call.args[1] if len(call.args) > 1 else call.kwargs.get("key")
-    key = key if isinstance(key, tuple) else (key,)
+    key = tuple(key) if isinstance(key, tuple | list) else (key,)  # a list, once it has been through a file
     if not all(isinstance(step, int | slice | type(Ellipsis)) for step in key):
         return None
     if key[0] is Ellipsis:
