@@ -38,7 +38,7 @@ def test_flags_win_over_environment_and_environment_over_yaml(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"lisstings": "x"}, "lisstings: unknown setting. Known here: bundle, bundle_digest, bundle_key, contract,"),
+        ({"lisstings": "x"}, "lisstings: unknown setting. Known here: audit_reuse, bundle, bundle_digest, bundle_key,"),
         ({"speed.batch_imgs": "3"}, "speed.batch_imgs: unknown setting. Known here: batch_images,"),
         ({"speed.batch_images": "many"}, "speed.batch_images: Input should be a valid integer"),
         ({"speed.batch_images": "0"}, "greater than 0 (got '0')"),

@@ -10,16 +10,18 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from scorer.errors import ImageFault
+from scorer.intake.batches import ImageBatch, Memory, Request
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.memory import keep_freed_memory
 from scorer.intake.pixels import PixelSpec, decode_image
+from scorer.objectstore import Blob
 from scorer.settings import ImageLimits, Speed
 from scorer.telemetry import Stages
 
@@ -41,40 +43,6 @@ SPARE_CALLS = 1
 """
 
 
-@dataclass(frozen=True)
-class Request:
-    """Up to one batch of images that somebody wants.
-
-    Attributes:
-        owner: who wants them; comes back with the batch.
-        first: position of the first among all the owner's images.
-        uris: as written in the listings.
-        last: whether the owner wants no more.
-        isolate: decode in a process of its own, also the formats that are trusted otherwise.
-    """
-
-    owner: Any
-    first: int
-    uris: list[str]
-    last: bool
-    isolate: bool = False
-
-
-@dataclass(frozen=True)
-class ImageBatch:
-    """What became of a request.
-
-    Attributes:
-        request: what was asked for.
-        embeddings: float32 [len(request.uris), D], meaningless where there is a fault; None if no image can be used.
-        faults: position within the request -> why this image cannot be used.
-    """
-
-    request: Request
-    embeddings: Floats | None
-    faults: dict[int, ImageFault]
-
-
 @dataclass
 class _Flight:
     """A request on its way: what is being fetched, and what came of it."""
@@ -83,10 +51,19 @@ class _Flight:
     loads: "list[_Load]"
     embeddings: Floats | None = None
     faults: dict[int, ImageFault] = field(default_factory=dict)
+    keys: dict[int, bytes] = field(default_factory=dict)
+    recalled: dict[int, Floats] = field(default_factory=dict)
 
 
-_Load = Future[bytes | Pixels] | str | ImageFault
-"""A remote image being fetched; the URI of a local file, read when it is decoded; or a URI that was refused."""
+class _Remote(NamedTuple):
+    """A remote image being fetched: its bytes, or its pixels and key where it was large and decoded at once."""
+
+    uri: str
+    content: "Future[Blob | tuple[Pixels, bytes | None]]"
+
+
+_Load = _Remote | str | ImageFault
+"""A remote image; the URI of a local file, read when it is decoded; or a URI that was refused."""
 
 
 class ImagePipeline:
@@ -106,6 +83,7 @@ class ImagePipeline:
         embed: uint8 [n, size, size, 3] -> float32 [n, D]; called from several threads. The pixels are its own until it
             returns, C-contiguous and aligned to 64 bytes.
         passes: calls of `embed` that keep no core of this machine busy: batches in hand besides one a core.
+        memory: how images are known again; None: nobody asks.
     """
 
     def __init__(
@@ -119,10 +97,11 @@ class ImagePipeline:
         batch_images: int,
         embed: Callable[[Pixels], Floats],
         passes: int = 0,
+        memory: Memory | None = None,
     ) -> None:
         self._fetcher, self._places = fetcher, places
         self._spec, self._limits, self._stages = spec, limits, stages
-        self._batch_images, self._embed = batch_images, embed
+        self._batch_images, self._embed, self._memory = batch_images, embed, memory
         threads = speed.decode_threads or os.cpu_count() or 1
         self._calls = threads + passes + SPARE_CALLS
         self._ahead = max(speed.buffered_batches, -(-2 * speed.fetch_concurrency // batch_images))
@@ -146,7 +125,8 @@ class ImagePipeline:
                 flight = self._flights.pop(int(ticket))
                 self._raise_failure()  # before a batch that a failure left incomplete
                 self._stages.gauge("batches under way", len(self._flights))
-                yield ImageBatch(flight.request, flight.embeddings, flight.faults)
+                recalled = frozenset(flight.recalled)
+                yield ImageBatch(flight.request, flight.embeddings, flight.faults, flight.keys, recalled)
         finally:
             self._stopped.set()
             self._isolated.close()
@@ -176,15 +156,16 @@ class ImagePipeline:
     def _load(self, uri: str, isolate: bool) -> _Load:
         try:
             place = self._places.resolve(uri)
-            return self._fetcher.start(place, partial(self._decode_alone, isolate), self._stages) or place
+            content = self._fetcher.start(place, partial(self._decode_alone, isolate, place), self._stages)
+            return place if content is None else _Remote(place, content)
         except ImageFault as fault:
             return fault
 
     def _arrived(self, ticket: int) -> int:
         with self._stages("wait for images", 0):
             for load in self._flights[ticket].loads:
-                if isinstance(load, Future):
-                    error = load.exception()
+                if isinstance(load, _Remote):
+                    error = load.content.exception()
                     if error is not None and not isinstance(error, ImageFault):
                         raise error
         return ticket
@@ -202,9 +183,10 @@ class ImagePipeline:
         try:
             with self._stages("decode", number):
                 self._decode(flight, pixels)
+            missing = number - len(flight.recalled)
             if number > len(flight.faults) and not self._stopped.is_set():
-                with self._stages("image tower", number):
-                    flight.embeddings = self._embed(pixels[:number])
+                with self._stages("image tower", missing):
+                    flight.embeddings = self._embedded_or_recalled(flight, pixels, number)
         except BaseException as error:
             self._failure = self._failure or error
             self._stopped.set()
@@ -213,29 +195,60 @@ class ImagePipeline:
             self._buffers.put(pixels)
         return np.int64(ticket)
 
+    def _embedded_or_recalled(self, flight: _Flight, pixels: Pixels, number: int) -> Floats:
+        if not flight.recalled:
+            return self._embed(pixels[:number])
+        fresh = [position for position in range(number) if position not in flight.recalled]
+        some = next(iter(flight.recalled.values()))
+        found = np.zeros((number, len(some)), np.float32)
+        if len(flight.faults) < len(fresh):
+            found[fresh] = self._embed(pixels[: len(fresh)])
+        for position, embedding in flight.recalled.items():
+            found[position] = embedding
+        return found
+
     def _decode(self, flight: _Flight, pixels: Pixels) -> None:
+        """Pixels of the images in their order, close together: those that are recalled leave no gap."""
         before = time.perf_counter()
         for position, load in enumerate(flight.loads):
+            out = pixels[position - len(flight.recalled)]
             try:
-                self._into(pixels[position], load, flight.request.isolate)
+                self._into(out, load, flight, position)
             except ImageFault as fault:
                 flight.faults[position] = fault
-                pixels[position] = 0
+                out[...] = 0
             now = time.perf_counter()
             self._stages.item("decode", flight.request.uris[position], now - before)
             before = now
 
-    def _into(self, out: Pixels, load: _Load, isolate: bool) -> None:
+    def _into(self, out: Pixels, load: _Load, flight: _Flight, position: int) -> None:
         if isinstance(load, ImageFault):
             raise load
-        data = self._fetcher.get(load) if isinstance(load, str) else load.result()
-        if isinstance(data, np.ndarray):
-            out[...] = data
+        uri, found = (load, self._fetcher.blob(load)) if isinstance(load, str) else (load.uri, load.content.result())
+        if not isinstance(found, Blob):
+            out[...], key = found
         else:
-            self._decode_file(isolate, data, out)
+            key = self._key(uri, found)
+            if key is not None and self._recalled(key, flight, position):
+                return
+            self._decode_file(flight.request.isolate, found.data, out)
+        if key is not None:
+            flight.keys[position] = key
 
-    def _decode_alone(self, isolate: bool, data: bytes) -> Pixels:
-        return self._decode_file(isolate, data, np.empty((self._spec.size, self._spec.size, 3), np.uint8))
+    def _key(self, uri: str, blob: Blob) -> bytes | None:
+        return None if self._memory is None else self._memory.identify(uri, blob)
+
+    def _recalled(self, key: bytes, flight: _Flight, position: int) -> bool:
+        recall = self._memory and self._memory.recall
+        embedding = recall(key) if recall else None
+        if embedding is None:
+            return False
+        flight.recalled[position], flight.keys[position] = embedding, key
+        return True
+
+    def _decode_alone(self, isolate: bool, uri: str, blob: Blob) -> tuple[Pixels, bytes | None]:
+        out = np.empty((self._spec.size, self._spec.size, 3), np.uint8)
+        return self._decode_file(isolate, blob.data, out), self._key(uri, blob)
 
     def _decode_file(self, isolate: bool, data: bytes, out: Pixels) -> Pixels:
         if isolate:

@@ -126,7 +126,7 @@ def image_table(column: pa.Array, max_images: int) -> ImageTable:
     given = np.bincount(row, minlength=len(column)).astype(np.int32)
     position = np.arange(len(row)) - np.repeat(np.cumsum(given) - given, given)
     within = position < max_images
-    encoded = text.filter(_mask(within)).dictionary_encode()
+    encoded = text.filter(mask(within)).dictionary_encode()
     width = max(1, int(np.minimum(given, max_images).max(initial=0)))
     index = np.full((len(column), width), -1, np.int32)
     index[row[within], position[within]] = _numbers(encoded.indices)
@@ -138,7 +138,7 @@ def _numbers(column: pa.Array) -> np.ndarray[Any, np.dtype[Any]]:
     return np.from_dlpack(column)
 
 
-def _mask(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.BooleanArray:
+def mask(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.BooleanArray:
     """Booleans of numpy as Arrow's. `pa.array` would import pandas to ask whether this is a Series: a second more."""
     bits = pa.py_buffer(np.packbits(flags, bitorder="little").tobytes())
     return pa.BooleanArray.from_buffers(pa.bool_(), len(flags), [None, bits])

@@ -6,7 +6,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +16,13 @@ from typing import BinaryIO
 from scorer.errors import Forbidden, InputChanged, NotFound, PreconditionFailed, StoreUnreachable, TooLarge
 from scorer.objectstore.litter import TEMPORARY
 from scorer.objectstore.places import Blob, ObjectInfo
+
+TRIED_FIRST = 256
+SLOW_S = 50e-6
+"""For one file's time and size: a local disk takes 3 µs, a file server half a millisecond."""
+
+ASKED_AT_ONCE = 32
+"""Files that a slow file system is asked for at a time."""
 
 
 class LocalFiles:
@@ -40,6 +49,18 @@ class LocalFiles:
         """Size, ETag and time."""
         with _errors(path):
             return _info(path, os.stat(path))
+
+    def etags(self, paths: Sequence[str]) -> list[str | None]:
+        """Of many files; None where there is none, or none that may be seen.
+
+        3 µs each. Where the first take long, as they do on a network's file system, many are asked for at a time.
+        """
+        began = time.perf_counter()
+        found = [_etag_of(path) for path in paths[:TRIED_FIRST]]
+        if time.perf_counter() - began < SLOW_S * TRIED_FIRST:
+            return found + [_etag_of(path) for path in paths[TRIED_FIRST:]]
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            return found + list(pool.map(_etag_of, paths[TRIED_FIRST:], chunksize=64))
 
     def list_all(self, folder: str) -> Iterator[ObjectInfo]:
         """Every file below a folder that is not hidden."""
@@ -114,6 +135,14 @@ def _read_exactly(handle: int, size: int) -> bytes:
 
 def _etag(found: os.stat_result) -> str:
     return f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
+
+
+def _etag_of(path: str) -> str | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # whoever reads the file finds out what is wrong, and says so
+        return None
+    return _etag(found) if stat.S_ISREG(found.st_mode) else None
 
 
 def _info(path: str, found: os.stat_result) -> ObjectInfo:

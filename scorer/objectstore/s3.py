@@ -26,7 +26,7 @@ from scorer.errors import (
     TooLarge,
 )
 from scorer.objectstore.places import Blob, ObjectInfo, Place
-from scorer.objectstore.retry import Limiter, Patience
+from scorer.objectstore.retry import Limiter, Patience, Result
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -83,13 +83,9 @@ class S3:
 
     def get(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
         """The whole object; as many at a time as the store bears."""
-        read = self._get_by_boto if _ODD_KEY.search(place.key) else self._get_by_obstore
+        read = self._get_by_boto if ODD_KEY.search(place.key) else self._get_by_obstore
 
-        def attempt() -> Blob:
-            with self._limiter.place():
-                return read(place, if_match, max_bytes)
-
-        return self.patience.call(attempt)
+        return self.politely(lambda: read(place, if_match, max_bytes))
 
     def head(self, place: Place) -> ObjectInfo:
         """Size, ETag and time."""
@@ -109,6 +105,19 @@ class S3:
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def download(self, place: Place, path: Path) -> None:
+        """In parts when it is large."""
+        self._ask(place, lambda: self.boto.download_file(place.bucket, place.key, str(path)))
+
+    def politely(self, request: Callable[[], Result]) -> Result:
+        """A small request as the store bears it: tried again, and fewer at a time when it is throttled."""
+
+        def attempt() -> Result:
+            with self._limiter.place():
+                return request()
+
+        return self.patience.call(attempt)
 
     def open(self, place: Place, etag: str | None) -> BinaryIO:
         """Ranged GETs of one version."""
@@ -160,7 +169,7 @@ class S3:
         """Bytes of one version. Raises InputChanged if it is gone."""
 
         def attempt() -> bytes:
-            with _boto_errors(place.uri):
+            with boto_errors(place.uri):
                 answer = self.boto.get_object(
                     Bucket=place.bucket, Key=place.key, Range=f"bytes={start}-{start + length - 1}", IfMatch=etag
                 )
@@ -178,12 +187,13 @@ class S3:
         """One request by boto3, tried again while the store is unreachable."""
 
         def attempt() -> Any:
-            with _boto_errors(place.uri):
+            with boto_errors(place.uri):
                 return request()
 
         return self.patience.call(attempt)
 
-    def _rust(self, bucket: str) -> "S3Store":
+    def rust(self, bucket: str) -> "S3Store":
+        """The client of the many small requests."""
         store = self._rust_stores.get(bucket)
         if store is None:
             store = self._rust_stores[bucket] = _rust_store(self._session, self.boto, bucket, self._concurrency)
@@ -196,19 +206,19 @@ class S3:
         assert place.bucket is not None
         try:
             condition: Any = {"if_match": if_match} if if_match else None
-            answer = obstore.get(self._rust(place.bucket), place.key, options=condition)
+            answer = obstore.get(self.rust(place.bucket), place.key, options=condition)
             size = answer.meta["size"]
             _insist_on_size(place.uri, size, max_bytes)
             data = bytes(answer.bytes())
         except (BaseError, OSError) as error:
-            raise _from_obstore(place.uri, error) from None
+            raise from_obstore(place.uri, error) from None
         if len(data) != size:
             raise StoreUnreachable(f"{place.uri}: {len(data):,} bytes came instead of {size:,}.")
         return Blob(data, answer.meta["e_tag"] or "")
 
     def _get_by_boto(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
         condition = {"IfMatch": if_match} if if_match else {}
-        with _boto_errors(place.uri):
+        with boto_errors(place.uri):
             answer = self.boto.get_object(Bucket=place.bucket, Key=place.key, **condition)
             _insist_on_size(place.uri, answer["ContentLength"], max_bytes)
             return Blob(answer["Body"].read(), answer["ETag"])
@@ -225,7 +235,7 @@ def _insist_on_size(uri: str, size: int, max_bytes: int | None) -> None:
         raise TooLarge(f"{uri} has {size:,} bytes, more than the limit of {max_bytes:,}.")
 
 
-_ODD_KEY = re.compile(r"^/|//|/$|^$|(^|/)\.\.?(/|$)")
+ODD_KEY = re.compile(r"^/|//|/$|^$|(^|/)\.\.?(/|$)")
 """Keys with empty, `.` or `..` steps, which obstore refuses to spell."""
 
 
@@ -252,7 +262,8 @@ def _rust_store(session: Any, boto: Any, bucket: str, concurrency: int) -> "S3St
     )
 
 
-def _from_obstore(uri: str, error: Exception) -> Exception:
+def from_obstore(uri: str, error: Exception) -> Exception:
+    """Obstore's errors as ours."""
     from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
 
     text = " ".join(str(error).split("Debug source")[0].split())[:500]
@@ -278,7 +289,7 @@ def _by_status(uri: str, status: int, text: str) -> Exception:
 
 
 @contextlib.contextmanager
-def _boto_errors(uri: str) -> Iterator[None]:
+def boto_errors(uri: str) -> Iterator[None]:
     """Botocore's errors as ours; the one place that tells transient from terminal at the store."""
     from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError

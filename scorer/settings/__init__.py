@@ -20,6 +20,7 @@ from scorer.settings.gates import (
     Shift,
 )
 from scorer.settings.observing import Lineage, Telemetry
+from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
 from scorer.settings.housekeeping import Housekeeping
 from scorer.settings.training import TrainJob
 from scorer.settings.adoption import CreateJob
@@ -33,6 +34,8 @@ __all__ = [
     "Costs",
     "CreateJob",
     "DegradedLimits",
+    "EmbeddingType",
+    "Embeddings",
     "FailedLimits",
     "FeatureDrift",
     "FreshnessLimits",
@@ -48,6 +51,7 @@ __all__ = [
     "NightlyShift",
     "Precision",
     "RangeLimits",
+    "Reuse",
     "RowLimits",
     "Settings",
     "Shift",

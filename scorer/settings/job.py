@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scorer.settings.base import Settings
 from scorer.settings.gates import Gates
 from scorer.settings.observing import Lineage, Page, Telemetry
+from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the image tower's and the head's arithmetic."""
@@ -128,6 +129,20 @@ class Job(Settings):
     """float32; or 16 bits where the machine has them, faster, which moves scores by some percent of their deviation:
     bfloat16 on CPUs, float16 on GPUs."""
 
+    reuse: Reuse = "none"
+    """What to take over from earlier runs. embeddings: of images that are known. rows: also the predictions of listings
+    whose features and images are as they were, by the same bundle; they are marked in carried_from_run."""
+
+    reuse_from: str | None = None
+    """The published partition that rows are carried forward from; by default the latest earlier one by this bundle."""
+
+    audit_reuse: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the rows and embeddings taken over that is computed anew all the same. If one of them differs by more
+    than the tolerance, nothing is published (exit 4)."""
+
+    embeddings: Embeddings = Embeddings()
+    """The store of embeddings, where `reuse` is not none."""
+
     images: ImageLimits = ImageLimits()
     """Limits on each image."""
 
@@ -152,15 +167,43 @@ class Job(Settings):
     page: Page = Page()
     """The page of the run."""
 
+    @model_validator(mode="after")
+    def _rows_are_known_before_they_are_fetched(self) -> Self:
+        if self.reuse == "rows" and self.embeddings.identity == "content":
+            raise ValueError(
+                "reuse: rows needs embeddings.identity etag or uri. With content an image is known only after it was"
+                " fetched; reuse: embeddings then spares its decoding and its forward pass"
+            )
+        return self
+
     def fingerprint(self) -> str:
         """SHA-256 over every setting that can change a score or the rows written.
 
         Places and settings of speed stay outside. A setting missing from `CHANGES_NO_SCORE` costs one needless
         re-score; the other way round would serve stale scores.
         """
-        values = self.model_dump(mode="json", exclude=set(CHANGES_NO_SCORE))
         # A contract is named by its place; the caller adds its content (see run/plan.py).
+        return self._digest(CHANGES_NO_SCORE)
+
+    def row_fingerprint(self) -> str:
+        """SHA-256 over every setting that can change the prediction of a row that is not refused."""
+        return self._digest(CHANGES_NO_SCORE | CHANGES_NO_ROW)
+
+    def _digest(self, outside: frozenset[str]) -> str:
+        values = self.model_dump(mode="json", exclude=set(outside))
+        if self.embedding_type == "float16":
+            values["embeddings"] = "float16"
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def embedding_type(self) -> EmbeddingType:
+        """What embeddings are rounded to before they enter a score."""
+        return "float32" if self.reuse == "none" else self.embeddings.dtype
+
+    @property
+    def embeddings_uri(self) -> str:
+        """Where embeddings are kept."""
+        return self.embeddings.uri or self.predictions.rstrip("/") + ".embeddings"
 
     @property
     def quarantine_uri(self) -> str:
@@ -177,7 +220,11 @@ CHANGES_NO_SCORE = frozenset(
     {
         *("listings", "partition", "bundle", "bundle_key", "bundle_digest", "predictions", "quarantine", "state"),
         *("require_partition", "gates", "force", "single_writer", "grace_seconds", "speed", "costs", "page"),
-        *("lineage", "telemetry"),
+        *("lineage", "telemetry", "reuse", "reuse_from", "audit_reuse", "embeddings"),
     }
 )
-"""Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed."""
+"""Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed. What is taken over
+from earlier runs is what this one would compute; where it is not quite (float16), `fingerprint` says so."""
+
+CHANGES_NO_ROW = frozenset({"contract", "rows_per_unit", "rows_per_file"})
+"""Settings that decide which rows are refused and how they are cut, and no prediction."""

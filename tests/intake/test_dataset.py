@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import tensorflow as tf
 
 from scorer.errors import StoreUnreachable, Terminal
-from scorer.intake.dataset import SPARE_CALLS, ImagePipeline, Request
+from scorer.intake.batches import ImageBatch, Memory, Request
+from scorer.intake.dataset import SPARE_CALLS, ImagePipeline
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.pixels import PixelSpec, decode_image
-from scorer.objectstore import ObjectStore, join
+from scorer.objectstore import Blob, ObjectStore, join
 from scorer.settings import ImageLimits, ImageSources, Speed
 from scorer.telemetry import Stages
 from tests import images
@@ -137,10 +139,10 @@ def test_an_error_of_the_store_comes_out_before_the_batch_that_lacks_its_images(
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(GOOD[0])
 
-    def get(self: Fetcher, uri: str) -> bytes:
+    def blob(self: Fetcher, uri: str) -> Blob:
         raise StoreUnreachable("the disk went away")
 
-    monkeypatch.setattr(Fetcher, "get", get)
+    monkeypatch.setattr(Fetcher, "blob", blob)
     with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
         batches = pipeline(str(tmp_path), fetcher).run(requests(["a.jpg"] * 20))
         with pytest.raises(StoreUnreachable, match="the disk went away"):
@@ -191,3 +193,40 @@ def test_asked_to_isolate_the_chain_loses_the_image_that_kills_its_decoder_and_n
         assert batch.embeddings is not None
         for position in (0, 1, 3, 4):
             assert np.array_equal(batch.embeddings[position], decode_image(GOOD[position], SPEC, ImageLimits()))
+
+
+def test_what_is_known_by_its_bytes_is_not_decoded_and_shifts_nothing(root: str) -> None:
+    """Faults, known and unknown images in one batch: each embedding in its place, each key that of its bytes."""
+    store = ObjectStore()
+    files = {f"{number}.jpg": data for number, data in enumerate(GOOD[:4])} | {"bad.jpg": b"no image"}
+    for name, data in files.items():
+        store.put(join(root, name), data)
+    names = ["0.jpg", "none.jpg", "1.jpg", "bad.jpg", "2.jpg", "3.jpg", "0.jpg", "3.jpg"]
+    recalled = np.full((24, 24, 3), 7, np.float32).reshape(-1)
+    known = {sha256(files["1.jpg"]).digest(), sha256(files["3.jpg"]).digest()}
+    memory = Memory(lambda _, blob: sha256(blob.data).digest(), lambda key: recalled if key in known else None)
+
+    def flat(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return pixels.reshape(len(pixels), -1).astype(np.float32)
+
+    def run(fetcher: Fetcher, memory: Memory | None) -> list[ImageBatch]:
+        places = ImagePlaces.of(root, ImageSources())
+        chain = ImagePipeline(fetcher, places, SPEC, ImageLimits(), SPEED, Stages(), 5, flat, memory=memory)
+        return list(chain.run(requests(names)))
+
+    with Fetcher(store, ImageLimits(), 4) as fetcher:
+        plain, remembered = run(fetcher, None), run(fetcher, memory)
+    for batch, other in zip(plain, remembered, strict=True):
+        assert batch.embeddings is not None
+        assert other.embeddings is not None
+        assert {place: str(fault) for place, fault in batch.faults.items()} == {
+            place: str(fault) for place, fault in other.faults.items()
+        }
+        for place, name in enumerate(batch.request.uris):
+            if place in batch.faults:
+                assert place not in other.keys
+                continue
+            assert other.keys[place] == sha256(files[name]).digest()
+            assert (place in other.recalled) == (name in ("1.jpg", "3.jpg"))
+            expected = recalled if place in other.recalled else batch.embeddings[place]
+            assert (other.embeddings[place] == expected).all()

@@ -10,7 +10,7 @@ from scorer import contracts
 from scorer.errors import CredentialsRefused, ImageFault, StoreUnreachable
 from scorer.intake import fetch
 from scorer.intake.fetch import HOLD_BYTES, Fetcher, ImagePlaces
-from scorer.objectstore import ObjectStore, join, parse
+from scorer.objectstore import Blob, ObjectStore, join, parse
 from scorer.objectstore.retry import Patience
 from scorer.settings import ImageLimits, ImageSources
 from scorer.telemetry import Stages
@@ -96,22 +96,26 @@ def test_each_failure_has_its_reason(bucket: Bucket) -> None:
             assert reason in contracts.reasons()
 
 
+def size_of(blob: Blob) -> int:
+    return len(blob.data)
+
+
 def test_remote_images_are_under_way_at_once_and_large_ones_are_taken_in_at_once(bucket: Bucket) -> None:
     store = ObjectStore()
     store.put(join(bucket.uri, "small.jpg"), b"s")
     store.put(join(bucket.uri, "large.jpg"), b"l" * (HOLD_BYTES + 1))
     with Fetcher(store, ImageLimits(), 4) as fetcher:
-        small = fetcher.start(join(bucket.uri, "small.jpg"), len, Stages())
-        large = fetcher.start(join(bucket.uri, "large.jpg"), len, Stages())
+        small = fetcher.start(join(bucket.uri, "small.jpg"), size_of, Stages())
+        large = fetcher.start(join(bucket.uri, "large.jpg"), size_of, Stages())
         assert small is not None
         assert large is not None
-        assert small.result() == b"s"
+        assert small.result() == store.get(join(bucket.uri, "small.jpg"))
         assert large.result() == HOLD_BYTES + 1
 
 
 def test_a_local_image_is_left_to_whoever_decodes_it(tmp_path: Path) -> None:
     with Fetcher(ObjectStore(), ImageLimits(), 1) as fetcher:
-        assert fetcher.start(str(tmp_path / "x.jpg"), len, Stages()) is None
+        assert fetcher.start(str(tmp_path / "x.jpg"), size_of, Stages()) is None
 
 
 def test_an_image_that_the_store_never_delivers_is_unreachable_and_a_dead_store_ends_the_run(

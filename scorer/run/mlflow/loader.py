@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from scorer.errors import ContractError
-from scorer.intake.dataset import ImagePipeline, Request
+from scorer.intake.batches import Request
+from scorer.intake.dataset import ImagePipeline
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.rows import IMAGES, ImageTable, image_table
 from scorer.model.bundle import load_bundle
