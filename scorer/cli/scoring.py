@@ -37,6 +37,18 @@ def score(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, count, write nothing.")] = False,
     force: Annotated[bool | None, typer.Option("--force", help="Score again what is published already.")] = None,
+    reuse: Annotated[
+        str | None, typer.Option(help="Take over from earlier runs: none, embeddings, or rows (embeddings, too).")
+    ] = None,
+    embeddings: Annotated[
+        str | None, typer.Option(help="The store of embeddings.  [default: PREDICTIONS.embeddings]")
+    ] = None,
+    reuse_from: Annotated[
+        str | None, typer.Option(help="Partition to carry rows from.  [default: the latest earlier one by this bundle]")
+    ] = None,
+    audit_reuse: Annotated[
+        float | None, typer.Option(help="Share of what is taken over that is computed all the same, and compared.")
+    ] = None,
     summary: Annotated[
         str | None, typer.Option(help="File for the outcome as one line of JSON, however the run ends; - for stdout.")
     ] = None,
@@ -45,6 +57,7 @@ def score(
     with exit_code() as stop:
         flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
         flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
+        flags |= {"reuse": reuse, "reuse_from": reuse_from, "audit_reuse": audit_reuse, "embeddings.uri": embeddings}
         wanted = load(Job, file=job, flags=flags)
         if dry_run:
             _print_estimate(wanted)
@@ -66,10 +79,12 @@ def _print_estimate(job: Job) -> None:
     from scorer.run.check import check
     from scorer.run.estimate import cost, size
     from scorer.run.pace import pace_of, threads_of
+    from scorer.run.reuse import expectation
+    from scorer.run.tools import Tools
 
     store = store_for(job)
     checked = check(job, store)
-    found = size(job, checked, store)
+    found = size(job, checked, store, Tools(store))
     pace, basis = pace_of(job, checked.bundle, store)
     seconds = found.seconds(pace, threads_of(job.speed)) if pace and not found.published else None
     line = {
@@ -83,5 +98,7 @@ def _print_estimate(job: Job) -> None:
     if job.costs.price_per_hour is not None:
         line["cost"] = "-" if seconds is None else cost(seconds, job.costs)
     print_table([{**line, "state": f"published by run {found.published}" if found.published else "to score"}])
+    if found.known is not None:
+        typer.echo(expectation.sentence(expectation.expected(found.known, seconds)))
     if not found.published:
         typer.echo(basis, err=True)

@@ -25,13 +25,26 @@ def neighbours(state: str, partition: str, store: ObjectStore) -> tuple[str, ...
         Their keys, each once; never its own.
     """
     parent, _, own = partition.rpartition("/")
-    place = canonical(join(state, "symlinks", "predictions", *([parent] if parent else [])))
-    name = own.partition("=")[0] + "="
-    listed = (info.uri.removeprefix(place).strip("/").split("/") for info in store.list_all(place))
-    steps = {found[0] for found in listed if len(found) == 2 and found[0].startswith(name)}
+    steps = _published_steps(state, partition, store)
     before = sorted((step for step in steps if _order(step) < _order(own)), key=_order)
     wanted = [step for step in (*before[-1:], _week_before(own)) if step in steps]
     return tuple(f"{parent}/{step}" if parent else step for step in dict.fromkeys(wanted))
+
+
+def all_before(state: str, partition: str, store: ObjectStore) -> tuple[str, ...]:
+    """The published partitions that come before one, the latest first. Arguments as of `neighbours`."""
+    parent, _, own = partition.rpartition("/")
+    steps = [step for step in _published_steps(state, partition, store) if _order(step) < _order(own)]
+    return tuple(f"{parent}/{step}" if parent else step for step in sorted(steps, key=_order, reverse=True))
+
+
+def _published_steps(state: str, partition: str, store: ObjectStore) -> set[str]:
+    """The last steps of the published partitions that differ from this one in nothing else."""
+    parent, _, own = partition.rpartition("/")
+    place = canonical(join(state, "symlinks", "predictions", *([parent] if parent else [])))
+    name = own.partition("=")[0] + "="
+    listed = (info.uri.removeprefix(place).strip("/").split("/") for info in store.list_all(place))
+    return {found[0] for found in listed if len(found) == 2 and found[0].startswith(name)}
 
 
 def current(state: str, partition: str, store: ObjectStore) -> Earlier | None:

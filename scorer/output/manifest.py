@@ -45,6 +45,23 @@ class Staged:
     quarantine: tuple[OutputFile, ...]
 
 
+class Expected(Settings):
+    """What a run that takes over from earlier ones found before it fetched an image: of the units it had to do."""
+
+    rows: int
+    """Rows that are not refused."""
+    rows_carried: int
+    """Of these, how many are unchanged and carried forward."""
+    images: int
+    """Distinct images, per unit."""
+    images_known: int
+    """Of these, how many need not be fetched."""
+    earlier: str | None = None
+    """Partition that rows are carried forward from."""
+    seconds: float | None = None
+    """That the whole run would take; None without past runs to tell from."""
+
+
 class RunManifest(Settings):
     """The account of one run over one partition. Written before the run is published, never changed afterwards."""
 
@@ -80,6 +97,8 @@ class RunManifest(Settings):
     """Of every gate, in the order of their table."""
     distributions: Distributions = Distributions()
     """Of features, scores and images, in the bins of the bundle's profile."""
+    expected: Expected | None = None
+    """What was known beforehand; None where nothing was to be taken over."""
 
 
 def versions() -> dict[str, str]:

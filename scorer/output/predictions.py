@@ -1,16 +1,15 @@
 """Scores of a unit as rows of the predictions contract."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from scorer.contracts import built_in
+from scorer.output.fingerprints import as_text, by_name
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Scores = np.ndarray[Any, np.dtype[np.float64]]
@@ -45,6 +44,7 @@ class ScoredRows:
         ends: output -> both ends of its interval, float64 [n], NaN where there is none.
         classes: n names, for classification.
         image_effect: float64 [n], NaN where it is not known.
+        fingerprints: 16 bytes for each row; None: over the rows as they are, images by their names.
     """
 
     rows: pa.RecordBatch
@@ -55,6 +55,7 @@ class ScoredRows:
     ends: Mapping[str, tuple[Scores, Scores]] = field(default_factory=dict)
     classes: Sequence[str] | None = None
     image_effect: Scores | None = None
+    fingerprints: Sequence[bytes] | None = None
 
 
 def schema(names: Sequence[str]) -> pa.Schema:
@@ -79,7 +80,7 @@ def table(scored: ScoredRows, origin: Origin) -> pa.Table:
         "bundle_name": _constant(origin.bundle_name, count),
         "bundle_version": _constant(origin.bundle_version, count),
         "bundle_digest": _constant(origin.bundle_digest, count),
-        "input_fingerprint": pa.array(_fingerprints(scored.rows), pa.string()),
+        "input_fingerprint": as_text(by_name(scored.rows) if scored.fingerprints is None else scored.fingerprints),
         "carried_from_run": pa.nulls(count, pa.string()),
         "run_id": _constant(origin.run_id, count),
         "scored_at": pa.array([datetime.now(UTC)] * count, pa.timestamp("us", tz="UTC")),
@@ -128,12 +129,3 @@ def _lists(reasons: Mapping[str, Mask], count: int) -> pa.Array:
 
 def _constant(value: str, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, pa.string()), count)
-
-
-def _fingerprints(rows: pa.RecordBatch) -> list[str]:
-    """BLAKE2b-128 over each row's feature values and image URIs, by column name."""
-    inputs = rows.select([name for name in sorted(rows.schema.names) if name != "listing_id"])
-    return [
-        blake2b(json.dumps(row, default=str, sort_keys=True).encode(), digest_size=16).hexdigest()
-        for row in inputs.to_pylist()
-    ]

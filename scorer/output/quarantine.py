@@ -47,6 +47,14 @@ class Refusals:
                 yield from _broken(rows, column)
 
 
+def kept(rows: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
+    """The rows that are not refused."""
+    if not verdicts:
+        return rows
+    refused = frozenset(verdicts)
+    return rows.filter(pa.array([row not in refused for row in range(rows.num_rows)], pa.bool_()))
+
+
 def _broken(rows: pa.RecordBatch, column: Column) -> Iterator[tuple[int, str, str]]:
     values = rows.column(column.name)
     mask, rule = column.broken(values)

@@ -67,6 +67,11 @@ class Staging:
         end = f".{self._run_id}.predictions.parquet"
         return frozenset(name.removesuffix(end) for name in names if name.endswith(end))
 
+    def discard(self) -> None:
+        """Remove the finished units of this run: something is wrong with them."""
+        infos = self._store.list_all(self._folder)
+        self._store.delete(info.uri for info in infos if f".{self._run_id}." in file_name(info.uri))
+
     def predictions(self, units: Iterable[Unit]) -> Iterator[StagedUnit]:
         """Predictions, tally and distributions of each unit, in the order of the units.
 

@@ -38,6 +38,10 @@ class Tally(Settings):
     """Images that entered a score."""
     images_read: int = 0
     """Distinct images fetched and decoded, or tried, per unit."""
+    images_known: int = 0
+    """Distinct images, per unit, that were not decoded: their embeddings are known, or all their rows are carried."""
+    rows_carried: int = 0
+    """Rows whose prediction was carried forward from an earlier run."""
     reasons: dict[str, int] = Field(default_factory=dict)
     """Reason -> rows that it degraded or failed."""
     quarantine_reasons: dict[str, int] = Field(default_factory=dict)
@@ -51,6 +55,11 @@ class Tally(Settings):
     def predicted(self) -> int:
         """Rows that the predictions must hold."""
         return self.scored + self.degraded + self.failed
+
+    @property
+    def images_distinct(self) -> int:
+        """Distinct images, per unit, that the rows name and the bundle uses."""
+        return self.images_read + self.images_known
 
     @property
     def conserved(self) -> bool:

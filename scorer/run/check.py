@@ -74,6 +74,8 @@ def _check_places(job: Job) -> None:
             " Nothing was read."
         )
     written = {"predictions": job.predictions, "state": job.state_uri, "quarantine": job.quarantine_uri}
+    if job.reuse != "none":
+        written["embeddings.uri"] = job.embeddings_uri
     for name, uri in written.items():
         for source, place in (("listings", job.listings), ("bundle", job.bundle)):
             if _lies_below(uri, place) or _lies_below(place, uri):

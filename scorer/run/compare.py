@@ -152,7 +152,7 @@ def compare(job: Job, bundles: tuple[str, str], tools: Tools, out: str | None = 
 def _job(job: Job, bundle: str, scratch: str) -> Job:
     """The job by one of the bundles, with nothing to publish to."""
     places = {"predictions": join(scratch, "predictions"), "quarantine": None, "state": None}
-    return job.model_copy(update={**places, "bundle": bundle, "bundle_digest": None, "force": False})
+    return job.model_copy(update={**places, "bundle": bundle, "bundle_digest": None, "force": False, "reuse": "none"})
 
 
 def _score(job: Job, tools: Tools, take: Callable[[UnitResult], object]) -> Side:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from scorer.intake.ids import read_ids
 from scorer.intake.rows import IMAGES, image_table, scan
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Ledger
+from scorer.output.quarantine import Refusals
 from scorer.output.staging import Staging
 from scorer.run.check import Checked, check
 from scorer.run.pace import Pace
-from scorer.run.plan import partition_state, plan_digest, planned
+from scorer.run.plan import partition_state, plan_digest, planned, unfinished
+from scorer.run.reuse import Known
+from scorer.run.tools import Tools
 from scorer.settings import Costs, Job
 
 
@@ -26,6 +30,7 @@ class Estimate:
         distinct: of them, each counted once among some thousand rows; about what will be fetched.
         left: share of the rows that no earlier, interrupted start has scored.
         published: the run that published this very work, or None.
+        known: what earlier runs leave to do; None where nothing is to be taken over, or nobody looked.
     """
 
     partition: str
@@ -37,9 +42,13 @@ class Estimate:
     distinct: int
     left: float
     published: str | None
+    known: Known | None = None
 
     def seconds(self, pace: Pace, threads: int, loaded: bool = False) -> float | None:
         """How long it would take; see `Pace.seconds`."""
+        if self.known is not None:
+            survey = self.known.survey
+            return pace.seconds(self.rows, survey.images_fetched, threads=threads, computed=survey.rows_computed)
         return pace.seconds(self.rows, self.distinct, left=self.left, threads=threads, loaded=loaded)
 
 
@@ -48,14 +57,22 @@ def estimate(job: Job, store: ObjectStore) -> Estimate:
     return size(job, check(job, store), store)
 
 
-def size(job: Job, checked: Checked, store: ObjectStore) -> Estimate:
-    """The size of a partition that was checked."""
+def size(job: Job, checked: Checked, store: ObjectStore, tools: Tools | None = None) -> Estimate:
+    """The size of a partition that was checked.
+
+    Args:
+        job: what would be scored.
+        checked: its partition and bundle.
+        store: where to read.
+        tools: to find out what is known already, image by image; None: every image counts as unknown.
+    """
     files = checked.partition.files
     state = partition_state(job, checked.partition)
     seen = Ledger(state, checked.partition.key, store).read()
     digest = plan_digest(checked, job, seen)
     before = seen.published(digest)
     images, distinct = _images(checked, store)
+    known = _known(job, checked, digest, state, tools) if tools and not before else None
     return Estimate(
         partition=str(checked.partition),
         files=len(files),
@@ -66,6 +83,7 @@ def size(job: Job, checked: Checked, store: ObjectStore) -> Estimate:
         distinct=distinct,
         left=_left(digest, state, store),
         published=before.run_id if before else None,
+        known=known,
     )
 
 
@@ -84,6 +102,16 @@ def _images(checked: Checked, store: ObjectStore) -> tuple[int, int]:
         named += int((table.index >= 0).sum())
         distinct += len(table.uris)
     return named, distinct
+
+
+def _known(job: Job, checked: Checked, digest: str, state: str, tools: Tools) -> Known | None:
+    known = Known.of(checked, job, digest, tools)
+    if known is not None:
+        ids = read_ids(checked.partition, tools.store)
+        plan = planned(digest, state, tools.store)
+        todo = unfinished(plan, digest, checked, job, state, tools.store)
+        known.look(todo, Refusals(ids.repeated, checked.contract), checked.columns)
+    return known
 
 
 def _left(digest: str, state: str, store: ObjectStore) -> float:

@@ -23,10 +23,12 @@ class Pace:
 
     Attributes:
         load_s: until TensorFlow is loaded; once a process.
-        start_s: once a run: checks, ids, the bundle's golden rows, the first publish.
+        start_s: once a run: checks, ids, the publish.
         row_s: of one thread, while scoring, for each row; rows and images share the time as they share the CPU.
         image_s: of one thread, while scoring, for each distinct image; None where no past run read any.
         after_s: for each row once all are scored: putting together, audit, gates.
+        bundle_s: once a run that computes anything: the bundle's graphs and golden rows.
+        look_s: for each row, to find out what is known of it and to carry it; 0 where no past run did.
         basis: what it was taken from, for people.
     """
 
@@ -36,21 +38,35 @@ class Pace:
     image_s: float | None
     after_s: float
     basis: str
+    bundle_s: float = 0.0
+    look_s: float = 0.0
 
-    def seconds(self, rows: int, images: int, *, left: float = 1.0, threads: int, loaded: bool) -> float | None:
+    def seconds(
+        self,
+        rows: int,
+        images: int,
+        *,
+        left: float = 1.0,
+        threads: int,
+        loaded: bool = False,
+        computed: int | None = None,
+    ) -> float | None:
         """How long a run would take, in seconds; None where its images have no precedent.
 
         Args:
             rows: of the partition.
-            images: distinct ones, per work unit.
+            images: distinct ones, per work unit, that are fetched.
             left: share of the rows that no earlier start of the run has scored.
             threads: that decode, of this one run.
             loaded: whether its process has scored before.
+            computed: rows whose score is computed, where others are carried forward; None: all, and nothing is known.
         """
         if self.image_s is None and images:
             return None
-        scoring = left * (rows * self.row_s + images * (self.image_s or 0.0)) / threads
-        return (0.0 if loaded else self.load_s) + self.start_s + scoring + rows * self.after_s
+        scored = rows if computed is None else computed
+        scoring = left * (scored * self.row_s + images * (self.image_s or 0.0)) / threads
+        once = self.start_s + (self.bundle_s + (0.0 if loaded else self.load_s) if scored else 0.0)
+        return once + scoring + rows * (self.after_s + (0.0 if computed is None else self.look_s))
 
 
 class Known(Protocol):
@@ -76,6 +92,12 @@ class _Taken:
     rows_s: float
     images_s: float
     after_s: float
+    bundle_s: float
+    look_s: float | None
+
+
+LOOKING = ("read earlier rows", "identify images", "find rows", "open embeddings", "look up embeddings", "carry rows")
+"""Stages of a run that takes over from earlier ones, outside of scoring."""
 
 
 def pace_of(job: Job, bundle: Known, store: ObjectStore) -> tuple[Pace | None, str]:
@@ -102,6 +124,7 @@ def fit(runs: Sequence[RunManifest], basis: str = "") -> Pace:
     taken = [_taken(run) for run in runs]
     loads = [one.load_s for one in taken if one.load_s > 1.0]  # a process that had loaded it before paid nothing
     images = [(one.images_s / one.images, one.images) for one in taken if one.images]
+    looks = [(one.look_s, 1.0) for one in taken if one.look_s is not None]
     return Pace(
         load_s=_median([(load, 1.0) for load in loads]) if loads else 0.0,
         start_s=_median([(one.start_s, 1.0) for one in taken]),
@@ -109,6 +132,8 @@ def fit(runs: Sequence[RunManifest], basis: str = "") -> Pace:
         image_s=_median(images) if images else None,
         after_s=_median([(one.after_s / run.counts.rows_in, one.rows) for one, run in zip(taken, runs, strict=True)]),
         basis=basis,
+        bundle_s=_median([(one.bundle_s, 1.0) for one in taken]),
+        look_s=_median(looks) if looks else 0.0,
     )
 
 
@@ -124,7 +149,9 @@ def _taken(run: RunManifest) -> _Taken:
 
     scoring, after, load = run.stages[SCORING], wall("stage") + wall("audit") + wall("gates"), wall(LOADING)
     rows = scoring["items"]
-    images = run.counts.images_read * rows / run.counts.rows_in  # an earlier start may have read the others
+    fresh = max(1, run.counts.rows_in - run.counts.rows_carried)
+    images = run.counts.images_read * rows / fresh  # an earlier start may have read the others
+    look, bundle = sum(wall(stage) for stage in LOOKING), wall("load the bundle")
     head = run.stages.get("head", {"cpu_s": 0.0})["cpu_s"]
     for_rows = min(1.0, head / max(scoring["cpu_s"], 1e-3)) if images else 1.0
     thread_s = scoring["wall_s"] * _threads(run)
@@ -132,10 +159,12 @@ def _taken(run: RunManifest) -> _Taken:
         rows=rows,
         images=images,
         load_s=load,
-        start_s=max(0.0, run.seconds - scoring["wall_s"] - after - load),
+        start_s=max(0.0, run.seconds - scoring["wall_s"] - after - load - look - bundle),
         rows_s=thread_s * for_rows,
         images_s=thread_s * (1.0 - for_rows),
         after_s=after,
+        bundle_s=bundle,
+        look_s=look / run.counts.rows_in if run.expected else None,
     )
 
 

@@ -13,6 +13,7 @@ from scorer.intake.ids import Ids
 from scorer.intake.partitions import Partition, Unit, cut
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Seen
+from scorer.output.staging import Staging
 from scorer.run.check import Checked
 from scorer.settings import Job, Settings
 
@@ -43,8 +44,9 @@ class Plan(Settings):
     ids_checksum: int
     repeated_ids: tuple[str, ...]
     units: tuple[Unit, ...]
-    batch_images: int
-    """Images per forward pass, as resolved when the plan was made."""
+    batch_images: int | None
+    """Images per forward pass, as resolved when the plan was made; None: nothing was to be computed then. A start that
+    finds something after all measures for itself."""
 
     @property
     def ids(self) -> Ids:
@@ -74,7 +76,7 @@ def plan_digest(checked: Checked, job: Job, seen: Seen) -> str:
     return f"{digest}-{_digest([before.publisher])[:8]}" if job.force and before is not None else digest
 
 
-def make_plan(digest: str, checked: Checked, ids: Ids, job: Job, batch_images: int) -> Plan:
+def make_plan(digest: str, checked: Checked, ids: Ids, job: Job, batch_images: int | None) -> Plan:
     """The plan as this process would have it; `freeze` says which one counts."""
     now = datetime.now(UTC)
     return Plan(
@@ -97,6 +99,16 @@ def planned(digest: str, partition_state: str, store: ObjectStore) -> Plan | Non
         return Plan.model_validate_json(store.get(join(partition_state, digest, "plan.json")).data)
     except NotFound:
         return None
+
+
+def unfinished(
+    plan: Plan | None, digest: str, checked: Checked, job: Job, partition_state: str, store: ObjectStore
+) -> tuple[Unit, ...]:
+    """The units that are still to be scored, of the plan that is there, or of the one that would be made."""
+    if plan is None:
+        return cut(checked.partition, job.rows_per_unit, digest)
+    finished = Staging(join(plan.folder(partition_state), "units"), plan.run_id, store).finished()
+    return tuple(unit for unit in plan.units if unit.id not in finished)
 
 
 def freeze(plan: Plan, partition_state: str, store: ObjectStore) -> Plan:

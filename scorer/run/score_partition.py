@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from scorer.contracts import built_in
-from scorer.errors import InputChanged, Interrupted
+from scorer.errors import AuditError, InputChanged, Interrupted
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Unit, is_unchanged
 from scorer.objectstore import join, trusted
@@ -17,18 +19,25 @@ from scorer.output.audit import audit
 from scorer.output.commit import Ledger, Seen
 from scorer.output.distribution import Distributions
 from scorer.output.gates.verdict import Verdict
-from scorer.output.manifest import BundleRef, RunManifest, Staged, versions
+from scorer.output.manifest import BundleRef, Expected, RunManifest, Staged, versions
 from scorer.output.profile import LOADING, SCORING, profile
+from scorer.output.quarantine import Refusals
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
 from scorer.run import judge
-from scorer.run.check import check
+from scorer.run.check import Checked, check
 from scorer.run.observers import Account, Observer, tell
-from scorer.run.plan import freeze, make_plan, partition_state, plan_digest, planned
+from scorer.run.plan import Plan, freeze, make_plan, partition_state, plan_digest, planned, unfinished
+from scorer.run.reuse import Known, expectation
+from scorer.run.reuse.carry import carry
 from scorer.run.start import Start
 from scorer.run.tools import Tools
+from scorer.run.unit_work import Rules
 from scorer.settings import Job
 from scorer.telemetry import hushed
+
+if TYPE_CHECKING:
+    from scorer.run.score_units import Worker
 
 
 def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Observer] = ()) -> RunManifest:
@@ -78,18 +87,19 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
         return _published_already(seen, digest, tools)
 
     ids = read_ids(checked.partition, tools.store)
+    known = Known.of(checked, job, digest, tools)
     plan = planned(digest, state, tools.store)
+    todo = unfinished(plan, digest, checked, job, state, tools.store)
+    survey = known.look(todo, Refusals(ids.repeated, checked.contract), checked.columns) if known else None
     if plan is None:
-        # Imports TensorFlow, some 8 s: only where there is something to compute.
-        with hushed(), tools.stages(LOADING):
-            from scorer.run.worker import batch_images
-        mine = make_plan(digest, checked, ids, job, batch_images(checked.bundle, job))
-        plan = freeze(mine, state, tools.store)
+        size = _batch_images(checked, job, tools) if survey is None or survey.rows_computed else None
+        plan = freeze(make_plan(digest, checked, ids, job, size), state, tools.store)
     tools.reporter.fields["run_id"] = plan.run_id
     start = account.start = Start(job, tools, checked, plan, account.began)
+    expected = expectation.of(start, known) if known else None
     tell(observers, "started", account)
     finished = start.staging.finished()
-    _score([unit for unit in plan.units if unit.id not in finished], start)
+    _score([unit for unit in todo if unit.id not in finished], start, known)
 
     staged, counts, distributions = _stage(start)
     with tools.stages("audit", plan.rows):
@@ -100,7 +110,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     with tools.stages("gates"):
         verdicts = judge.verdicts(start, counts, distributions, seen)
     judge.say(verdicts, tools)
-    manifest = account.manifest = _manifest(start, staged, counts, len(finished), distributions, verdicts)
+    manifest = account.manifest = _manifest(start, staged, counts, len(finished), distributions, verdicts, expected)
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
     judge.insist(manifest, staged.folder)
@@ -128,22 +138,49 @@ def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
     return RunManifest.model_validate_json(tools.store.get(current.manifest).data)
 
 
-def _score(todo: list[Unit], start: Start) -> None:
-    """Every unit of `todo` scored and staged, one by one."""
+def _batch_images(checked: Checked, job: Job, tools: Tools) -> int:
+    """Images per forward pass. Imports TensorFlow, some 8 s: only where there is something to compute."""
+    with hushed(), tools.stages(LOADING):
+        from scorer.run.worker import batch_images
+    with tools.stages("measure the batch size"):
+        return batch_images(checked.bundle, job)
+
+
+def _score(todo: list[Unit], start: Start, known: Known | None) -> None:
+    """Every unit of `todo` scored and staged, one by one; first those of which nothing is left to compute."""
+    if known is not None:
+        whole = [unit for unit in todo if known.survey.is_whole(unit.id)]
+        with start.tools.stages("carry rows", sum(unit.rows for unit in whole)):
+            for result in carry(whole, Rules.of(start.plan, start.checked, start.tools, known)):
+                start.staging.save(result)
+        todo = [unit for unit in todo if not known.survey.is_whole(unit.id)]
+    try:
+        _compute(todo, start, known)
+    except AuditError:
+        start.staging.discard()  # what was taken over may be wrong in more places than one
+        raise
+    finally:
+        if known is not None:
+            known.store.flush()
+    if known is not None:
+        known.close()
+
+
+def _compute(todo: list[Unit], start: Start, known: Known | None) -> None:
     if not todo:
         return
     tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
     with hushed(), tools.stages(LOADING):
         from scorer.run.retries import score_all
-        from scorer.run.worker import worker
 
     rows = sum(unit.rows for unit in todo)
+    computed = known.survey.rows_computed if known else rows
     place = str(start.checked.partition)
     text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
     with (
-        worker(plan, start.checked, start.job, tools) as ready,
-        tools.stages(SCORING, rows, time.process_time),
+        _ready(plan, start, known) as ready,
+        tools.stages(SCORING, computed, time.process_time),
     ):
         progress = tools.reporter.progress(place, rows)
         try:
@@ -158,6 +195,17 @@ def _score(todo: list[Unit], start: Start) -> None:
             attempts.forgive()
             raise
         progress.finish()
+
+
+@contextmanager
+def _ready(plan: Plan, start: Start, known: Known | None) -> "Iterator[Worker]":
+    """A worker; getting it ready counts by itself."""
+    from scorer.run.worker import worker
+
+    with ExitStack() as stack:
+        with start.tools.stages("load the bundle"):
+            ready = stack.enter_context(worker(plan, start.checked, start.job, start.tools, known))
+        yield ready
 
 
 def _stage(start: Start) -> tuple[Staged, Tally, Distributions]:
@@ -192,6 +240,7 @@ def _manifest(
     units_done_earlier: int,
     distributions: Distributions,
     verdicts: tuple[Verdict, ...],
+    expected: Expected | None,
 ) -> RunManifest:
     bundle, plan = start.checked.bundle, start.plan
     return RunManifest(
@@ -216,6 +265,7 @@ def _manifest(
         versions=versions(),
         verdicts=verdicts,
         distributions=distributions,
+        expected=expected,
     )
 
 
@@ -225,4 +275,5 @@ def _verdict(manifest: RunManifest) -> str:
         f"Published {manifest.predictions[0].listed.rpartition('/')[0]}: {counts.rows_in:,} rows in ="
         f" {counts.scored:,} scored + {counts.degraded:,} degraded + {counts.failed:,} failed"
         f" + {counts.quarantined:,} quarantined, in {manifest.seconds:,.1f} s."
+        + (f" {expectation.against(manifest)}" if manifest.expected else "")
     )

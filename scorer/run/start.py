@@ -12,6 +12,7 @@ from scorer.output.predictions import MEANING
 from scorer.output.staging import Staging
 from scorer.run.check import Checked
 from scorer.run.plan import Plan, partition_state
+from scorer.run.reuse.source import context
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
@@ -67,6 +68,7 @@ class Start:
             MEANING: bundle.meaning.model_dump_json(),
             "scorer.contract_version": built_in("predictions").version,
             "scorer.version": versions()["scorer"],
+            "scorer.reuse_context": context(self.checked, self.job),
         }
 
     @property

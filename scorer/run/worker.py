@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from scorer.intake.batches import Memory
 from scorer.intake.dataset import ImagePipeline
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.model.batch_size import fastest_batch
 from scorer.model.bundle import Bundle
 from scorer.model.predictor import Predictor
-from scorer.output.predictions import Origin
-from scorer.output.quarantine import Refusals
 from scorer.run.check import Checked
 from scorer.run.plan import Plan
+from scorer.run.reuse import Known
 from scorer.run.score_units import Worker
-from scorer.run.sketch import Sketcher
 from scorer.run.tools import Tools
+from scorer.run.unit_work import Rules
 from scorer.settings import Job
 
 
@@ -26,17 +26,18 @@ def batch_images(bundle: Bundle, job: Job) -> int:
 
 
 @contextmanager
-def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Worker]:
+def worker(plan: Plan, checked: Checked, job: Job, tools: Tools, known: Known | None = None) -> Iterator[Worker]:
     """Ready for any unit of the plan; its threads end with the block.
 
     Raises:
         BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
     """
     bundle, speed = checked.bundle, job.speed
-    predictor = Predictor(bundle, batch_images=plan.batch_images, batch_rows=speed.batch_rows, precision=job.precision)
+    batch = plan.batch_images or batch_images(bundle, job)  # a plan may be made where nothing has to be computed
+    predictor = Predictor(bundle, batch_images=batch, batch_rows=speed.batch_rows, precision=job.precision)
     with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
         yield Worker(
-            bundle=bundle,
+            rules=Rules.of(plan, checked, tools, known),
             predictor=predictor,
             images=ImagePipeline(
                 fetcher,
@@ -45,14 +46,15 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools) -> Iterator[Wor
                 job.images,
                 speed,
                 tools.stages,
-                plan.batch_images,
+                batch,
                 predictor.embed,
                 predictor.passes,
+                _memory(known),
             ),
-            refusals=Refusals(plan.ids.repeated, checked.contract),
-            sketcher=Sketcher.of(bundle),
-            origin=Origin(plan.run_id, bundle.name, bundle.version, bundle.digest),
-            columns=checked.columns,
-            store=tools.store,
-            stages=tools.stages,
         )
+
+
+def _memory(known: Known | None) -> Memory | None:
+    if known is None:
+        return None
+    return Memory(known.identifier.of, known.recall if known.identifier.policy == "content" else None)

@@ -16,11 +16,11 @@ LOOK = {
 def judge(facts: Facts, limits: ImageFailureLimits) -> Verdict:
     """Share of the distinct images that failed, for each reason by itself."""
     counts = facts.counts
-    if not counts.images_read:
+    if not counts.images_distinct:
         return not_judged("images", "no row names an image")
     found = [_measure(facts, reason, count, limits) for reason, count in counts.faults.items()]
     if not found:
-        found = [share("", 0, counts.images_read, limits, f"0 of {counts.images_read:,} images failed")]
+        found = [share("", 0, counts.images_distinct, limits, f"0 of {counts.images_distinct:,} images failed")]
     judged = verdict("images", found, "")
     if judged.status == "pass":
         return judged
@@ -29,5 +29,5 @@ def judge(facts: Facts, limits: ImageFailureLimits) -> Verdict:
 
 
 def _measure(facts: Facts, reason: str, count: int, limits: ImageFailureLimits) -> Measure:
-    read = facts.counts.images_read
+    read = facts.counts.images_distinct
     return share(reason, count, read, limits.reasons.get(reason, limits), f"{reason}: {count:,} of {read:,} images")

@@ -31,13 +31,13 @@ def rows_flow(counts: Tally, reasons: Mapping[str, Mapping[Why, int]]) -> Flow:
 
 
 def images_flow(counts: Tally) -> Flow | None:
-    """Every distinct image that was asked for: used, or not for a reason. None where there was none."""
-    if not counts.images_read:
+    """Every distinct image that the rows name: used, or not for a reason. None where there was none."""
+    if not counts.images_distinct:
         return None
     lost = sum(counts.faults.values())
     by_reason: dict[Why, int] = {(reason,): images for reason, images in counts.faults.items()}
-    leaves = [Leaf("scored", counts.images_read - lost), *split("degraded", lost, by_reason)]
-    return flow("images", counts.images_read, leaves)
+    leaves = [Leaf("scored", counts.images_distinct - lost), *split("degraded", lost, by_reason)]
+    return flow("images", counts.images_distinct, leaves)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from scorer.run.report.flow import Flow
 from scorer.run.report.gallery import Gallery, Group, gallery
 from scorer.run.report.headline import Headline, by_weight, figures, headline
 from scorer.run.report.watch import Sample, cores_busy, images_a_second
+from scorer.run.reuse.expectation import against
 
 Found = TypeVar("Found")
 
@@ -162,6 +163,7 @@ def run_rows(page: Content) -> list[tuple[str, str]]:
         ("ended", moment(account.ended)),
         ("exit code", str(account.exit_code)),
         ("work units", units),
+        *([("taken over", against(manifest))] if manifest and manifest.expected else []),
         ("listings", manifest.listings if manifest else account.job.listings),
         ("predictions", account.job.predictions),
     ]

@@ -78,6 +78,8 @@ def figures(account: Account) -> tuple[tuple[str, str], ...]:
         ("images read", count(counts.images_read)),
         took,
     ]
+    if manifest.expected is not None:
+        found[-1:-1] = [("rows carried", count(counts.rows_carried)), ("images known", count(counts.images_known))]
     if profile.images_per_s:
         found.append(("images a second", count(profile.images_per_s)))
     costs = account.job.costs
