@@ -40,8 +40,8 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
-.PHONY: help demo test kills lint format schemas docs image bench bench-quick bench-smoke bench-lock fuzz foreign \
-        faults audit airflow airflow-lock mlflow mlflow-lock hadolint page lock lock-check clean
+.PHONY: help demo test kills lint format schemas docs image bench bench-quick bench-smoke bench-nights bench-lock \
+        fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock hadolint page lock lock-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ bench-quick: $(READY)  ## Ours alone: its parts, the limit, the share reached; a
 bench-smoke: $(READY)  ## Does the harness of the benchmarks work? Its figures mean nothing
 	$(BIN)/python -m benchmarks smoke > /dev/null
 
+bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, unchanged; local and S3. 15 minutes, 25 GB
+	$(BIN)/python -m benchmarks.nights > /dev/null
+	$(BIN)/python -m benchmarks.lookups
+
 bench-lock: $(READY)  ## Resolve the peers' lock anew; UPGRADE=1 takes newer releases
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 	  $(if $(UPGRADE),--upgrade) benchmarks/requirements-peers.in -o benchmarks/requirements-peers.lock
@@ -92,6 +96,9 @@ bench-lock: $(READY)  ## Resolve the peers' lock anew; UPGRADE=1 takes newer rel
 fuzz: $(READY)  ## Damaged images, Parquet files and texts by the ten thousand (FUZZ_CASES=20000 FUZZ_SECONDS=1200)
 	FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1200} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} \
 	  $(BIN)/pytest -q tests/fuzz tests/intake/test_pixels.py -k "fuzz or damage"
+
+nights: $(READY)  ## A thousand changes at random: does any night take over a stale score? (CHANGES=1000 SEED=7)
+	$(BIN)/python -m tests.run.reuse.mutations $${CHANGES:-1000} $${SEED:-7}
 
 airflow: $(READY) $(AIRFLOW)/.ready  ## The DAGs in a real Airflow 3: nights, kills, refusals, backfills; some 5 minutes
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home" $(AIRFLOW)/bin/python -m pytest -q \

@@ -1,0 +1,125 @@
+"""Ten million embeddings of 256 float16, and a million keys looked up in them: seconds, and anonymous memory.
+
+    python -m benchmarks.lookups                      # 5.4 GB of disk, removed afterwards
+    python -m benchmarks.lookups --rows 1000000
+
+The store is written by the product's own functions, in files as eleven nights would leave them. It is looked up in a
+process of its own, unit by unit as a run does: 16,384 keys at a time, three quarters of them known, spread over the
+whole store. Twice: as the page cache is after writing, and again.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scorer.model.embeddings import EmbeddingStore
+from scorer.model.embeddings import store as writing
+from scorer.objectstore import ObjectStore
+from scorer.settings import Embeddings
+
+HERE = Path(__file__).parent
+SIZE = 256
+TOWER = "0" * 32
+AT_ONCE = 16_384
+SETTINGS = Embeddings(dtype="float16", max_gb=1000.0)
+
+
+def keys_of(first: int, number: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint64]]":
+    """Keys that look like hashes, the same at every call."""
+    with np.errstate(over="ignore"):
+        value = np.arange(first, first + number, dtype=np.uint64)
+        halves = []
+        for seed in (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03):
+            mixed = (value + np.uint64(1)) * np.uint64(seed)
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            halves.append(mixed ^ (mixed >> np.uint64(27)))
+    return np.stack(halves, axis=1)
+
+
+def write(folder: Path, rows: int) -> None:
+    """One large file and ten of a fiftieth each."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(200_000, SIZE)).astype(np.float32)
+    sizes = [rows - 10 * (rows // 50), *[rows // 50] * 10]
+    first = 0
+    for size in sizes:
+        writing.FLUSH_ROWS = size + 1  # one file
+        store = _store(folder)
+        for start in range(0, size, len(values)):
+            number = min(len(values), size - start)
+            store.keep(keys_of(first + start, number), values[:number])
+        store.flush()
+        first += size
+
+
+def look_up(folder: Path, rows: int, sought: int) -> dict[str, float]:
+    """Seconds and memory of this process."""
+    random = np.random.default_rng(1)
+    places = random.integers(0, rows * 4 // 3, sought).astype(np.int64)
+    keys = np.concatenate([keys_of(int(place), 1) for place in places])
+    before = most = _anonymous()
+    began = time.perf_counter()
+    store = _store(folder)
+    store.open()
+    opened = time.perf_counter() - began
+    found = 0
+    for start in range(0, sought, AT_ONCE):
+        known, _ = store.take(keys[start : start + AT_ONCE])
+        found += int(known.sum())
+        most = max(most, _anonymous())
+    return {
+        "rows": store.rows,
+        "sought": sought,
+        "found": found,
+        "open_s": round(opened, 3),
+        "seconds": round(time.perf_counter() - began, 3),
+        "anonymous_mib": round(most / 2**20, 1),
+        "anonymous_before_mib": round(before / 2**20, 1),
+    }
+
+
+def _store(folder: Path) -> EmbeddingStore:
+    return EmbeddingStore(str(folder), TOWER, SIZE, SETTINGS, ObjectStore(), lambda text: print(text, file=sys.stderr))
+
+
+def _anonymous() -> int:
+    """Bytes of anonymous memory of this process, as the kernel counts them."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("This kernel does not tell RssAnon.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write, look up, remove."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lookups", description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--work", type=Path, default=HERE / ".work" / "lookups")
+    parser.add_argument("--look-up", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.look_up:
+        print(json.dumps(look_up(options.work, options.rows, options.keys)))
+        return
+    try:
+        began = time.perf_counter()
+        write(options.work, options.rows)
+        size = sum(path.stat().st_size for path in options.work.rglob("*.arrow"))
+        print(f"written {size / 1e9:.2f} GB in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        command = [sys.executable, "-m", "benchmarks.lookups", "--look-up", "--work", str(options.work)]
+        command += ["--rows", str(options.rows), "--keys", str(options.keys)]
+        for _ in range(2):
+            subprocess.run(command, check=True)
+    finally:
+        shutil.rmtree(options.work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
