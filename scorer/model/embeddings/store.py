@@ -233,6 +233,28 @@ class EmbeddingStore:
             self._store.delete(file.uri for file in files)
 
 
+class NothingKept(EmbeddingStore):
+    """For an image tower that only passes pixels on: they are as dear to keep as images, and must not be rounded."""
+
+    @property
+    def rounds(self) -> bool:
+        """Never."""
+        return False
+
+    def open(self) -> None:
+        """There is nothing."""
+
+    def close(self) -> None:
+        """There is nothing."""
+
+    def rounded(self, embeddings: Floats) -> Floats:
+        """As they are."""
+        return embeddings
+
+    def keep(self, keys: Keys, embeddings: Floats) -> None:
+        """Let them go."""
+
+
 def _today() -> int:
     """Days since 1970. Ours, not the store's: it only orders what goes first."""
     return (datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days

@@ -14,7 +14,7 @@ from scorer.intake.identities import Identifier
 from scorer.intake.partitions import Unit
 from scorer.intake.rows import IMAGES, ImageTable, image_table, read_units
 from scorer.model.bundle import Bundle
-from scorer.model.embeddings import EmbeddingStore, tower_digest
+from scorer.model.embeddings import EmbeddingStore, NothingKept, tower_digest
 from scorer.output.carried import EarlierRows
 from scorer.output.fingerprints import by_identity, packed
 from scorer.output.quarantine import Refusals, kept
@@ -78,11 +78,14 @@ class Known:
 
         bundle = checked.bundle
         tower = tower_digest(bundle, job.images, job.precision, job.embeddings.dtype)
+        if not bundle.reusable:
+            say(f"No embedding is kept or taken over: {bundle.document.not_reusable}. Only whole rows can be.")
+        kind = EmbeddingStore if bundle.reusable else NothingKept
         with tools.stages("read earlier rows"):
             rows = earlier_rows(checked, job, tools.store, say) if job.reuse == "rows" else None
         return cls(
             bundle=bundle,
-            store=EmbeddingStore(job.embeddings_uri, tower, bundle.embedding_size, job.embeddings, tools.store, warn),
+            store=kind(job.embeddings_uri, tower, bundle.embedding_size, job.embeddings, tools.store, warn),
             earlier=rows,
             identifier=Identifier(
                 ImagePlaces.of(checked.partition.base, job.sources), job.embeddings.identity, tools.store

@@ -1,6 +1,7 @@
 """Nights that cost what changed: what is taken over is what would be computed, or it is computed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from scorer.settings import Job, load
 from scorer.telemetry import Reporter
 from tests import images, tiny
 from tests.conftest import Bucket
+from tests.model.bundles import edit_json, reseal
 from tests.run.reuse.mutations import World, nights
 from tests.tiny import Market, listing, local_market
 
@@ -103,6 +105,22 @@ def test_a_night_with_nothing_to_compute_does_not_import_tensorflow(market: Mark
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_what_an_image_tower_only_passes_on_is_neither_kept_nor_rounded(market: Market, tmp_path: Path) -> None:
+    uncut = tmp_path / "uncut"
+    shutil.copytree(market.bundle, uncut)
+    edit_json(uncut / "bundle.json", lambda described: described | {"not_reusable": "pixels and numbers meet at once"})
+    reseal(uncut)
+    tools, said = heard(market)
+    embeddings = {"uri": str(tmp_path / "kept"), "dtype": "float16"}
+    job = market.job(partition=MONDAY, bundle=str(uncut), reuse="embeddings", embeddings=embeddings)
+    run = score_partition(job, tools)
+    assert any("pixels and numbers meet at once" in text for text in events(said, "reuse"))
+    assert run.counts.images_known == 0
+    assert not list(Path(tmp_path, "kept").rglob("*.arrow"))
+    fresh = scores(market, MONDAY)
+    assert fresh == cold(market, MONDAY, bundle=str(uncut))  # bit by bit: nothing went through float16
 
 
 def test_what_changed_is_computed_and_the_rest_is_carried(market: Market) -> None:
