@@ -124,6 +124,7 @@ def _train(market: Market, seed: int, console: Console) -> None:
         listings=str(market.listings),
         partitions=(market.nights[0],),
         target="price",
+        recipe="small",
         bundle=str(market.directory / "bundle"),
         seed=seed,
         epochs=EPOCHS,

@@ -7,34 +7,23 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from scorer.model.fusions import FUSIONS
+from scorer.model.fusions import VECTOR_FUSIONS
+from scorer.model.fusions.concat import masked_mean
+from scorer.model.recipe import Recipe
 from scorer.model.tables import choose
-from scorer.model.towers import IMAGE_TOWERS, NUMBER_TOWERS, dense
+from scorer.model.towers import NUMBER_TOWERS, build_tower, dense
+
+__all__ = [
+    "OUTPUT",
+    "FusedModel",
+    "Recipe",
+    "build_fused",
+    "build_head",
+    "build_images_only",
+    "on_embeddings",
+]
 
 OUTPUT = "prediction"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Which towers, with which sizes."""
-
-    image_tower: str
-    """A name in `IMAGE_TOWERS`."""
-
-    filters: tuple[int, ...]
-    """Channels of the image tower's convolutions."""
-
-    embedding: int
-    """D, length of an image's embedding."""
-
-    number_tower: str
-    """A name in `NUMBER_TOWERS`."""
-
-    numbers: tuple[int, ...]
-    """Units of the number tower's layers."""
-
-    head: tuple[int, ...]
-    """Units of the layers between fusion and output."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,7 @@ def build_fused(
     augmentation: Sequence[keras.Layer] = (),
     image_dropout: float = 0.0,
     seed: int = 0,
+    precision: str = "float32",
 ) -> FusedModel:
     """A fresh fused model with random weights.
 
@@ -68,23 +58,19 @@ def build_fused(
         size: S, side of the square images in pixels.
         scaling: a name in `scorer.model.towers.SCALINGS`.
         recipe: towers and sizes.
-        fusion: a name in `FUSIONS`.
+        fusion: a name in `VECTOR_FUSIONS`.
         augmentation: layers on float32 pixels [T, S, S, 3] of 0 to 255; at work in training only.
         image_dropout: share of listings that train without their images.
         seed: of the image dropout.
+        precision: of the image tower's arithmetic.
 
     Raises:
         SettingsError: an unknown tower or fusion; the message lists the known ones.
     """
-    fuse = choose(FUSIONS, "fusion", fusion)
-    tower = choose(IMAGE_TOWERS, "image tower", recipe.image_tower)(size, scaling, recipe.filters, recipe.embedding)
+    tower = build_tower(size, scaling, recipe, precision)
+    head = build_head(width, tower.output_shape[-1], recipe, fusion)
+
     features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
-
-    embeddings = keras.Input((None, recipe.embedding), name="embeddings")
-    numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers, "numbers")
-    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head, "head"))
-    head = keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="head")
-
     images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
     present = ImageDropout(image_dropout, seed)(mask)
     embedded = PerImage(tower, augmentation)(images, present)
@@ -93,15 +79,53 @@ def build_fused(
     return FusedModel(tower, head, whole)
 
 
-def build_numbers_only(width: int, recipe: Recipe) -> keras.Model:
-    """The same number tower and head without any image: what the fused model is compared with.
+def build_head(width: int, embedding: int, recipe: Recipe, fusion: str) -> keras.Model:
+    """The part after the image tower, with random weights.
+
+    Args:
+        width: F, columns of the feature matrix.
+        embedding: D, length of an image's embedding.
+        recipe: number tower and sizes.
+        fusion: a name in `VECTOR_FUSIONS`.
 
     Returns:
-        {"features": float32 [B, F]} -> {"prediction": float32 [B]}.
+        features f32 [B, F], embeddings f32 [B, K, D], mask bool [B, K] -> {"prediction": f32 [B]}.
     """
-    features = _features(width)
+    fuse = choose(VECTOR_FUSIONS, "fusion", fusion)
+    features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
+    embeddings = keras.Input((None, embedding), name="embeddings")
     numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers, "numbers")
-    return keras.Model({"features": features}, _output(dense(numbers, recipe.head, "head")), name="numbers_only")
+    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head, "head"))
+    return keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="head")
+
+
+def on_embeddings(head: keras.Model, image_dropout: float, seed: int) -> keras.Model:
+    """A head as it is trained where the image tower is not: with image dropout, on embeddings that lie ready."""
+    features, mask = _features(head.input["features"].shape[-1]), keras.Input((None,), dtype="bool", name="mask")
+    embeddings = keras.Input((None, head.input["embeddings"].shape[-1]), name="embeddings")
+    present = ImageDropout(image_dropout, seed)(mask)
+    outputs = head({"features": features, "embeddings": embeddings, "mask": present})
+    return keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="fused")
+
+
+def build_images_only(
+    size: int,
+    scaling: str,
+    recipe: Recipe,
+    augmentation: Sequence[keras.Layer] = (),
+    precision: str = "float32",
+) -> tuple[keras.Model, keras.Model]:
+    """An image tower, and how it is trained by itself: a linear score of the listing's mean embedding.
+
+    Returns:
+        The tower, uint8 [B, S, S, 3] -> f32 [B, D]; and images uint8 [B, K, S, S, 3], mask bool [B, K] ->
+        {"prediction": f32 [B]}.
+    """
+    tower = build_tower(size, scaling, recipe, precision)
+    images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
+    mask = keras.Input((None,), dtype="bool", name="mask")
+    mean = masked_mean(PerImage(tower, augmentation)(images, mask), mask)
+    return tower, keras.Model({"images": images, "mask": mask}, _output(mean), name="images_only")
 
 
 class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
@@ -132,7 +156,7 @@ class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come witho
             for layer in self.augmentation:
                 values = layer(values, training=True)
             pixels = tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
-        embeddings = self.tower(pixels, training=training)[:-1]
+        embeddings = tf.cast(self.tower(pixels, training=training)[:-1], tf.float32)
         shape = tf.concat([tf.shape(mask, out_type=tf.int64), [self.tower.output_shape[-1]]], axis=0)
         return tf.scatter_nd(places, embeddings, shape)
 

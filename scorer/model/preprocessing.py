@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from scorer.errors import BundleError, ContractError
+from scorer.model.encodings import Logarithm, Prefix, one_hot, whole_numbers_as_text
 
 Kind = Literal["number", "boolean", "category"]
 Matrix = npt.NDArray[np.float32]
@@ -57,28 +57,31 @@ class Feature(ABC):
 
 @dataclass(frozen=True)
 class NumberFeature(Feature):
-    """(value - shift) / scale. Missing values are filled and, where training had some, flagged in one more column."""
+    """(value - shift) / scale, and maybe the logarithm; a last column flags missing values where training had some."""
 
     fill: float
     shift: float
     scale: float
     flag_missing: bool
+    logarithm: Logarithm | None = None
 
     kind: ClassVar[Kind] = "number"
 
     @property
     def width(self) -> int:
-        """The value, and maybe the flag."""
-        return 1 + self.flag_missing
+        """The value, and maybe its logarithm and the flag."""
+        return 1 + (self.logarithm is not None) + self.flag_missing
 
     def encode(self, column: pa.Array, out: Matrix) -> Gaps:
         """From any type of number."""
         values = floats(column)
         missing = ~(np.abs(values) <= LARGEST)
-        scaled = (np.where(missing, self.fill, values) - self.shift) / self.scale
-        out[:, 0] = np.clip(scaled, -LARGEST, LARGEST)
+        filled = np.where(missing, self.fill, values)
+        out[:, 0] = np.clip((filled - self.shift) / self.scale, -LARGEST, LARGEST)
+        if self.logarithm is not None:
+            out[:, 1] = np.clip(self.logarithm(filled), -LARGEST, LARGEST)
         if self.flag_missing:
-            out[:, 1] = missing
+            out[:, -1] = missing
         return Gaps(missing)
 
 
@@ -108,32 +111,37 @@ class BooleanFeature(Feature):
 
 @dataclass(frozen=True)
 class CategoryFeature(Feature):
-    """One column per known value; unseen and missing values are zero in all of them.
+    """One column per known value, and maybe per known beginning; unseen and missing values are zero in all of them.
 
-    Where training had missing values, one more column flags them.
+    Where training had missing values, one more column flags them. Whole numbers can be categories, as ZIP codes are.
     """
 
     values: tuple[str, ...]
     flag_missing: bool
+    prefix: Prefix | None = None
+    whole_numbers: bool = False
 
     kind: ClassVar[Kind] = "category"
 
     @property
     def width(self) -> int:
-        """The known values, and maybe the flag."""
-        return len(self.values) + self.flag_missing
+        """The known values and beginnings, and maybe the flag."""
+        return len(self.values) + (len(self.prefix.values) if self.prefix else 0) + self.flag_missing
 
     def encode(self, column: pa.Array, out: Matrix) -> Gaps:
-        """From strings of any type."""
-        column = plain(column).cast(pa.string())
-        missing = _nulls(column)
-        found = pc.index_in(column, value_set=pa.array(self.values, pa.string()))
-        positions = found.fill_null(-1).to_numpy(zero_copy_only=False)
-        (rows,) = np.nonzero(positions >= 0)
-        out[rows, positions[rows]] = 1.0
+        """From strings of any type, or whole numbers."""
+        text = as_text(column)
+        missing = _nulls(text)
+        known = one_hot(text, self.values, out)
+        if self.prefix is not None:
+            self.prefix.encode(text, out[:, len(self.values) :])
         if self.flag_missing:
             out[:, -1] = missing
-        return Gaps(missing, unseen=(positions < 0) & ~missing)
+        return Gaps(missing, unseen=~known & ~missing)
+
+    def accepts(self, found: pa.DataType) -> bool:
+        """Strings; and numbers, where training saw numbers."""
+        return super().accepts(found) or (self.whole_numbers and kind_of(found) == "number")
 
 
 FEATURES: dict[str, type[NumberFeature | BooleanFeature | CategoryFeature]] = {
@@ -224,6 +232,13 @@ def plain(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
+def as_text(column: pa.Array) -> pa.Array:
+    """A column of strings of any type, or of whole numbers, as strings; what is no whole number becomes null."""
+    if kind_of(column.type) == "number":
+        return whole_numbers_as_text(floats(column))
+    return plain(column).cast(pa.string())
+
+
 def floats(column: pa.Array) -> npt.NDArray[np.float64]:
     """A column of numbers as float64 [n]; null becomes NaN. Integers beyond 2^53 are rounded, as every float is."""
     values: npt.NDArray[np.float64] = plain(column).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -269,4 +284,7 @@ _TYPED: dict[str, Any] = {
     "fill": lambda value: value if isinstance(value, bool) else float(value),  # boolean or number, as its feature is
     "flag_missing": bool,
     "values": _strings,
+    "logarithm": Logarithm.from_dict,
+    "prefix": Prefix.from_dict,
+    "whole_numbers": bool,
 }

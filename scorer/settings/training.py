@@ -43,14 +43,27 @@ class TrainJob(Settings):
     version: str | None = None
     """Version of the bundle; by default a digest of its content."""
 
-    recipe: str = "small"
-    """Which towers with which sizes; see `scorer.training.recipes`."""
+    recipe: str = "lite0"
+    """Which towers with which sizes: lite0 has learned from ImageNet and stays as it is; small learns from nothing."""
 
-    fusion: str = "concat"
-    """How numbers and images meet; see `scorer.model.fusions`."""
+    fusion: str | None = None
+    """How numbers and images meet; by default the recipe's. See `scorer.model.fusions`."""
 
-    image_size: int = Field(64, ge=8, le=1024)
-    """Side of the square that images are resized to, in pixels."""
+    image_weights: str | None = None
+    """What the image tower begins with: random, imagenet or a file that Keras saved; by default the recipe's."""
+
+    trained_stages: int | None = Field(None, ge=0)
+    """Stages of the image tower that are trained, the last ones; 0: none, its embeddings are computed once. By default
+    the recipe's."""
+
+    tower_learning_rate: float = Field(1e-4, gt=0)
+    """Of the stages of an image tower that came with weights; everything else goes by `learning_rate`."""
+
+    training_precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Arithmetic of an image tower while it is trained. The bundle's is float32."""
+
+    image_size: int | None = Field(None, ge=8, le=1024)
+    """Side of the square that images are resized to, in pixels; by default the recipe's."""
 
     image_filter: Literal["area", "bilinear", "nearest"] = "area"
     """Filter of the resize; the bundle carries it, scoring uses the same."""
@@ -70,17 +83,27 @@ class TrainJob(Settings):
     max_categories: int = Field(64, gt=0)
     """Most frequent values kept per categorical column; rarer ones count as unseen."""
 
+    categories: tuple[str, ...] = ()
+    """Columns of whole numbers that name something, as ZIP codes do: each value is a category."""
+
+    prefixes: dict[str, int] = Field(default_factory=dict)
+    """Column to number of characters: these beginnings of its values are categories, too; 0 for none. By default the
+    beginnings of codes of digits, as ZIP codes are: all but the last two."""
+
+    logarithms: bool = True
+    """Whether numbers that are never negative come with their logarithm."""
+
     target_transform: Literal["auto", "identity", "log"] = "auto"
     """auto: log where every target is positive and the skewness is above 1."""
 
     augmentation: tuple[str, ...] = ("flip",)
-    """Keras layers applied to the images while training; see `scorer.training.augmentation`."""
+    """Keras layers applied to the images while an image tower is trained; see `scorer.training.augmentation`."""
 
     image_dropout: Share = 0.1
     """Share of listings that train without their images, so that missing images degrade gently."""
 
     validation_share: Share = 0.15
-    """Share of the groups that decide when to stop."""
+    """Share of the groups that decide when a net with images stops."""
 
     test_share: Share = 0.15
     """Share of the groups that the reported metrics are measured on; never trained on."""
@@ -99,6 +122,13 @@ class TrainJob(Settings):
 
     seed: int = 0
     """Of splits, weights, shuffling and augmentation."""
+
+    state: str | None = None
+    """A folder of this machine for decoded images, embeddings and checkpoints: the same training, stopped and started
+    again, goes on from there. Emptied when the bundle is written. By default nothing is kept."""
+
+    tensorboard: str | None = None
+    """A folder of this machine for TensorBoard's event files, one for each net; by default none is written."""
 
     images: ImageLimits = ImageLimits()
     """Limits on each image."""

@@ -69,7 +69,13 @@ def open_partitions(job: TrainJob, store: ObjectStore) -> list[Partition]:
 
 
 def read_examples(
-    partitions: list[Partition], job: TrainJob, spec: PixelSpec, source: Source, store: ObjectStore, folder: Path
+    partitions: list[Partition],
+    job: TrainJob,
+    spec: PixelSpec,
+    source: Source,
+    store: ObjectStore,
+    folder: Path,
+    kept: Path | None = None,
 ) -> Examples:
     """Read the rows, leave those without target out, fetch and decode the images.
 
@@ -80,6 +86,7 @@ def read_examples(
         source: where they come from.
         store: where the rows come from.
         folder: for the decoded images.
+        kept: in its place, a folder that outlives a training that is cut off.
 
     Raises:
         ContractError: a column is missing or of the wrong type, or a target is not finite.
@@ -92,7 +99,7 @@ def read_examples(
         if name is not None:
             column_of(table, name, "group")
     named = image_table(_images_of(table, job), job.max_images)
-    cache = cache_images(named.uris, spec, source, folder)
+    cache = cache_images(named.uris, spec, source, folder, kept)
     if not cache.slots:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(cache.faults.items()))
         raise InputError(

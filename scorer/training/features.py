@@ -1,16 +1,20 @@
 """Which columns are features, and the figures of their preprocessing, fitted by scikit-learn on the training split."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from scorer.errors import ContractError, SettingsError
 from scorer.intake.rows import ID, IMAGES
+from scorer.model.encodings import Logarithm, Prefix
 from scorer.model.preprocessing import (
     LARGEST,
     BooleanFeature,
@@ -20,6 +24,7 @@ from scorer.model.preprocessing import (
     Matrix,
     NumberFeature,
     Preprocessing,
+    as_text,
     floats,
     kind_of,
     plain,
@@ -28,6 +33,10 @@ from scorer.settings import TrainJob
 from scorer.training.examples import column_of
 
 Scaler = Literal["standard", "minmax"]
+
+DIGITS = re.compile("[0-9]+")
+SHORTEST_CODE = 4
+"""Digits of a code at least whose beginning is taken for its region."""
 
 LEAST_SEEN = 2
 """A category seen once teaches nothing that holds for the next listing; its row teaches what "unseen" means instead."""
@@ -66,7 +75,28 @@ def select_features(
     return features
 
 
-def fit_preprocessing(table: pa.Table, names: tuple[str, ...], scaler: Scaler, max_categories: int) -> Preprocessing:
+@dataclass(frozen=True)
+class Encodings:
+    """Further columns of the features, beside the plain ones.
+
+    Attributes:
+        logarithms: of numbers that are never negative.
+        categories: columns of whole numbers that name something rather than count it.
+        prefixes: column -> length of the beginnings of its values that are categories, too; 0 for none. Where a column
+            of digits of one length is not named, all but its last two: the regions of ZIP codes.
+    """
+
+    logarithms: bool = False
+    categories: tuple[str, ...] = ()
+    prefixes: Mapping[str, int] | None = None
+
+
+PLAIN = Encodings()
+
+
+def fit_preprocessing(
+    table: pa.Table, names: tuple[str, ...], scaler: Scaler, max_categories: int, encodings: Encodings = PLAIN
+) -> Preprocessing:
     """Fit each feature on its column.
 
     Args:
@@ -74,8 +104,10 @@ def fit_preprocessing(table: pa.Table, names: tuple[str, ...], scaler: Scaler, m
         names: the features in order.
         scaler: of the numbers.
         max_categories: most frequent values kept per category column.
+        encodings: further columns.
     """
-    return Preprocessing(tuple(_fit(name, table.column(name), scaler, max_categories) for name in names))
+    columns = ((name, table.column(name)) for name in names)
+    return Preprocessing(tuple(_fit(name, column, scaler, max_categories, encodings) for name, column in columns))
 
 
 def transform_table(preprocessing: Preprocessing, table: pa.Table) -> tuple[Matrix, dict[str, Mask]]:
@@ -84,20 +116,51 @@ def transform_table(preprocessing: Preprocessing, table: pa.Table) -> tuple[Matr
     return preprocessing.transform(batch)
 
 
-def _fit(name: str, column: pa.ChunkedArray, scaler: Scaler, max_categories: int) -> Feature:
+def _fit(name: str, column: pa.ChunkedArray, scaler: Scaler, max_categories: int, encodings: Encodings) -> Feature:
     arrow_type, values = str(column.type), column.combine_chunks()
     match kind_of(column.type):
-        case "number":
-            return _fit_number(name, arrow_type, floats(values), scaler)
+        case "number" if name not in encodings.categories:
+            return _fit_number(name, arrow_type, floats(values), scaler, encodings.logarithms)
         case "boolean":
             seen = Counter(plain(values).drop_null().to_pylist())
             return BooleanFeature(name, arrow_type, fill=seen[True] > seen[False], flag_missing=values.null_count > 0)
         case _:
-            kept = _frequent(values, max_categories)
-            return CategoryFeature(name, arrow_type, values=kept, flag_missing=values.null_count > 0)
+            text = as_text(values)
+            return CategoryFeature(
+                name,
+                arrow_type,
+                values=_frequent(text, max_categories),
+                flag_missing=text.null_count > 0,
+                prefix=_fit_prefix(name, text, max_categories, encodings),
+                whole_numbers=kind_of(column.type) == "number",
+            )
 
 
-def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler) -> NumberFeature:
+def _fit_prefix(name: str, text: pa.Array, max_categories: int, encodings: Encodings) -> Prefix | None:
+    """The beginnings that occur often enough, where there are to be some."""
+    if encodings.prefixes is None:
+        return None
+    length = encodings.prefixes.get(name)
+    if length is None:
+        sizes = {len(value) if DIGITS.fullmatch(value) else 0 for value in text.drop_null().unique().to_pylist()}
+        (size,) = sizes if len(sizes) == 1 else (0,)
+        length = size - 2 if size >= SHORTEST_CODE else 0
+    if length < 1:
+        return None
+    return Prefix(length, _frequent(pc.utf8_slice_codeunits(text, 0, length), max_categories))
+
+
+def _fit_logarithm(filled: np.ndarray) -> Logarithm | None:
+    """Of a number that is never negative and takes more than two values."""
+    positive = filled[filled > 0]
+    if not len(positive) or filled.min() < 0 or len(np.unique(filled)) < 3:
+        return None
+    floor = float(positive.min()) / (1 if filled.min() > 0 else 2)
+    logs = np.log(np.maximum(filled, floor))
+    return Logarithm(floor, float(logs.mean()), float(logs.std()) or 1.0)
+
+
+def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler, logarithms: bool) -> NumberFeature:
     missing = ~(np.abs(values) <= LARGEST)
     column = np.where(missing, np.nan, values)[:, None]
     imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(column)
@@ -115,12 +178,13 @@ def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler) 
         shift=float(shift),
         scale=float(scale),
         flag_missing=bool(missing.any()),
+        logarithm=_fit_logarithm(filled[:, 0]) if logarithms else None,
     )
 
 
 def _frequent(values: pa.Array, most: int) -> tuple[str, ...]:
     """Values seen at least `LEAST_SEEN` times, the most frequent first; equally frequent ones by name."""
-    counts = Counter(plain(values).cast(pa.string()).drop_null().to_pylist())
+    counts = Counter(as_text(values).drop_null().to_pylist())
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
     return tuple(value for value in ordered[:most] if counts[value] >= LEAST_SEEN)
 

@@ -1,7 +1,7 @@
 """The tf.data chain of a training run, and the run itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,10 +13,14 @@ from scorer.errors import Terminal
 from scorer.model.fused import OUTPUT
 from scorer.model.preprocessing import Mask, Matrix
 from scorer.settings import TrainJob
-from scorer.training.images import Pixels
+from scorer.training.curves import Curve, Journal
+from scorer.training.images import Embeddings, Pixels
+from scorer.training.robust import HUBER
 from scorer.training.split import Rows, Split
+from scorer.training.state import Checkpoint, listed, numbered
 
-Progress = Callable[[str], None]
+NOWHERE = Checkpoint()
+"""Keeps nothing."""
 
 
 @dataclass(frozen=True)
@@ -25,108 +29,149 @@ class Inputs:
 
     Attributes:
         features: float32 [n, F].
-        images: int32 [n, K], slots in `pixels`, -1 where there is no image.
-        pixels: uint8 [slots, S, S, 3], memory-mapped.
+        images: int32 [n, K], slots in `by_slot`, -1 where there is no image.
+        by_slot: uint8 [slots, S, S, 3], pixels for a net with an image tower; or float32 [slots, D], embeddings for one
+            without. Memory-mapped.
         target: float64 [n], as the network learns it (standardised).
-        with_images: whether batches hold images; false for the numbers-only net.
+        with_features: whether batches hold features; a net of the images alone takes none.
     """
 
     features: Matrix
     images: npt.NDArray[np.int32]
-    pixels: Pixels
+    by_slot: Pixels | Embeddings
     target: npt.NDArray[np.float64]
-    with_images: bool = True
+    with_features: bool = True
 
-    def without_images(self) -> "Inputs":
-        """The same for the numbers-only net."""
-        return replace(self, with_images=False)
-
-    def dataset(self, rows: Rows, batch_rows: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
-        """Batches of ({"features", "images", "mask"}, {"prediction"}); with a seed, in a new order each pass."""
+    def dataset(self, rows: Rows, batch_rows: int) -> tf.data.Dataset:
+        """Batches of ({"features", "images" or "embeddings", "mask"}, {"prediction"}) in the order of the rows."""
         chain = tf.data.Dataset.from_tensor_slices(rows)
-        if shuffle_seed is not None:
-            # Row numbers, not pixels, are shuffled: the whole split at a cost of 8 bytes a row.
-            chain = chain.shuffle(len(rows), seed=shuffle_seed, reshuffle_each_iteration=True)
         return chain.batch(batch_rows).map(self._batch).prefetch(2).with_options(_options())
 
     def _batch(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         features, target = tf.numpy_function(self._numbers, [rows], [tf.float32, tf.float32])
         features.set_shape([None, self.features.shape[1]])
         target.set_shape([None])
-        inputs = {"features": features}
-        if self.with_images:
-            images, mask = tf.numpy_function(self._images, [rows], [tf.uint8, tf.bool])
-            images.set_shape([None, self.images.shape[1], *self.pixels.shape[1:]])
-            mask.set_shape([None, self.images.shape[1]])
-            inputs |= {"images": images, "mask": mask}
-        return inputs, {OUTPUT: target}
+        by_slot, mask = tf.numpy_function(self._images, [rows], [self.by_slot.dtype, tf.bool])
+        by_slot.set_shape([None, self.images.shape[1], *self.by_slot.shape[1:]])
+        mask.set_shape([None, self.images.shape[1]])
+        name = "embeddings" if self.by_slot.ndim == 2 else "images"
+        inputs = {name: by_slot, "mask": mask}
+        return inputs | ({"features": features} if self.with_features else {}), {OUTPUT: target}
 
     def _numbers(self, rows: Rows) -> tuple[Matrix, Matrix]:
         """float32 [b, F] and float32 [b]."""
         return self.features[rows], self.target[rows].astype(np.float32)
 
-    def _images(self, rows: Rows) -> tuple[Pixels, Mask]:
-        """uint8 [b, K, S, S, 3] and bool [b, K]."""
+    def _images(self, rows: Rows) -> tuple[Pixels | Embeddings, Mask]:
+        """uint8 [b, K, S, S, 3] or float32 [b, K, D], and bool [b, K]."""
         slots = self.images[rows]
-        images = np.zeros((*slots.shape, *self.pixels.shape[1:]), np.uint8)
-        images[slots >= 0] = self.pixels[slots[slots >= 0]]
-        return images, slots >= 0
+        found = np.zeros((*slots.shape, *self.by_slot.shape[1:]), self.by_slot.dtype)
+        found[slots >= 0] = self.by_slot[slots[slots >= 0]]
+        return found, slots >= 0
 
 
-def fit(model: keras.Model, inputs: Inputs, split: Split, job: TrainJob, progress: Progress) -> int:
+def fit(
+    model: keras.Model,
+    inputs: Inputs,
+    split: Split,
+    job: TrainJob,
+    seed: int,
+    journal: Journal,
+    checkpoint: Checkpoint = NOWHERE,
+    slowly: Sequence[keras.Variable] = (),
+) -> Curve:
     """Train in place; the weights that did best on the validation rows stay.
+
+    A fit that was cut off goes on from its checkpoint and ends with the same weights: the order of the rows follows
+    from seed and pass, and the states of dropout and augmentation are kept with the weights.
 
     Args:
         model: fresh weights.
         inputs: of all rows.
         split: which rows to train on, and which decide when to stop.
-        job: learning rate, batch size, epochs, patience, seed.
-        progress: gets one line per epoch.
-
-    Returns:
-        Epochs run.
+        job: learning rates, batch size, epochs, patience.
+        seed: of the order of the rows.
+        journal: told of each pass.
+        checkpoint: where the state after a pass is kept.
+        slowly: weights that came trained, and are moved at `tower_learning_rate`.
 
     Raises:
         Terminal: the loss is not finite.
     """
+    optimizer = TwoRates(job.learning_rate, slowly, job.tower_learning_rate / job.learning_rate)
     # No XLA: it compiles anew for each number of images that a batch happens to hold.
-    model.compile(keras.optimizers.Adam(job.learning_rate), {OUTPUT: "mse"}, jit_compile=False)
-    stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=job.patience, restore_best_weights=True)
-    history = model.fit(
-        inputs.dataset(split.training, job.batch_rows, shuffle_seed=job.seed),
-        validation_data=inputs.dataset(split.validation, job.batch_rows),
-        epochs=job.epochs,
-        callbacks=[keras.callbacks.TerminateOnNaN(), stop, _Lines(model.name.replace("_", " "), progress)],
-        shuffle=False,  # the chain has shuffled
-        verbose=0,
-    )
-    if not np.isfinite([history.history["loss"], history.history["val_loss"]]).all():
-        raise Terminal(
-            f"Training of {model.name} diverged: its loss is not finite after {len(history.epoch)} epochs."
-            " No bundle was written. Try a smaller learning_rate."
-        )
-    return len(history.epoch)
+    model.compile(optimizer, {OUTPUT: keras.losses.Huber(HUBER)}, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    progress = _Passes(model, checkpoint)
+    validation = inputs.dataset(split.validation, job.batch_rows)
+    while progress.curve.passes < job.epochs and progress.curve.stale < job.patience:
+        order = np.random.default_rng((seed, progress.curve.passes)).permutation(split.training)
+        history = model.fit(inputs.dataset(order, job.batch_rows), shuffle=False, verbose=0).history
+        losses = float(history["loss"][0]), float(model.evaluate(validation, verbose=0))
+        if not np.isfinite(losses).all():
+            raise Terminal(
+                f"Training of {model.name} diverged: its loss is not finite after {progress.curve.passes + 1} epochs."
+                " No bundle was written. Try a smaller learning_rate."
+            )
+        progress.add(*losses)
+        journal.tell(model.name.replace("_", " "), progress.curve)
+    return progress.end()
 
 
-def predict(model: keras.Model, inputs: Inputs, rows: Rows, batch_rows: int) -> npt.NDArray[np.float32]:
-    """Outputs of Keras's own predict, float32 [len(rows)], as the network learnt them (standardised)."""
-    outputs: npt.NDArray[np.float32] = model.predict(inputs.dataset(rows, batch_rows), verbose=0)[OUTPUT]
-    return outputs
+class TwoRates(keras.optimizers.Adam):  # type: ignore[misc] # Keras's classes come without types
+    """Adam that moves some weights by a factor of the learning rate: those that others have trained."""
+
+    def __init__(self, learning_rate: float, slowly: Sequence[keras.Variable], factor: float) -> None:
+        super().__init__(learning_rate)
+        self._slow_ids, self._factor = {id(variable) for variable in slowly}, factor
+        self._slow_places: set[int] = set()
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Remember the places of those weights: on several devices the variables that arrive are others."""
+        super().build(variables)
+        self._slow_places = {place for place, variable in enumerate(variables) if id(variable) in self._slow_ids}
+
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """One step of one weight."""
+        slow = self._get_variable_index(variable) in self._slow_places
+        super().update_step(gradient, variable, learning_rate * self._factor if slow else learning_rate)
 
 
-class _Lines(keras.callbacks.Callback):  # type: ignore[misc] # Keras's classes come without types
-    """One line per epoch."""
+class _Passes:
+    """The state of a fit after each pass, and the best weights so far."""
 
-    def __init__(self, name: str, progress: Progress) -> None:
-        super().__init__()
-        self._name, self._progress, self._best = name, progress, np.inf
+    def __init__(self, model: keras.Model, checkpoint: Checkpoint) -> None:
+        self._model, self._checkpoint = model, checkpoint
+        self.curve, self._best = Curve(), _values(model.variables)
+        if (kept := checkpoint.load()) is not None:
+            for variable, values in zip(self._variables(), listed("state", kept), strict=True):
+                variable.assign(values)
+            self.curve, self._best = Curve.from_arrays(kept), listed("best", kept)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Losses are mean squared errors of the standardised target: 1 is what the mean would do."""
-        loss, validation = (float((logs or {}).get(name, np.nan)) for name in ("loss", "val_loss"))
-        mark = ", best so far" if validation < self._best else ""
-        self._best = min(self._best, validation)
-        self._progress(f"{self._name}: epoch {epoch + 1}, loss {loss:.3f}, validation {validation:.3f}{mark}")
+    def add(self, training: float, validation: float) -> None:
+        self.curve = self.curve.then(training, validation)
+        if not self.curve.stale:
+            self._best = _values(self._model.variables)
+        self._save(last=False)
+
+    def end(self) -> Curve:
+        """Go back to the best weights."""
+        self._save(last=True)
+        for variable, values in zip(self._model.variables, self._best, strict=True):
+            variable.assign(values)
+        return self.curve
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _save(self, last: bool) -> None:
+        if self._checkpoint.due(last):
+            state = numbered("state", _values(self._variables())) | numbered("best", self._best)
+            self._checkpoint.save(state | self.curve.arrays())
+
+
+def _values(variables: Sequence[keras.Variable]) -> list[npt.NDArray[Any]]:
+    return [variable.numpy() for variable in variables]
 
 
 def _options() -> tf.data.Options:

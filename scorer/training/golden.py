@@ -1,51 +1,47 @@
 """Eight listings with their scores, kept in the bundle: whoever loads it scores them again and must get the same."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from scorer.model.bundle import GoldenRow
-from scorer.model.fused import OUTPUT
 from scorer.model.preprocessing import Feature, Mask, floats, plain
 from scorer.training.examples import Examples
-from scorer.training.fit import predict
+from scorer.training.fitted import FittedNet
 from scorer.training.images import Source
-from scorer.training.prepare import Prepared
 from scorer.training.split import Rows
 
 GOLDEN_ROWS = 8
 
 
-def golden_rows(data: Prepared, whole: keras.Model, source: Source, seed: int) -> tuple[GoldenRow, ...]:
-    """Varied rows, the last of them with its images taken away, scored by Keras's predict as one batch.
+def golden_rows(fitted: FittedNet, source: Source, seed: int) -> tuple[GoldenRow, ...]:
+    """Varied rows, the last of them with its images taken away, scored by Keras as one batch.
 
     Args:
-        data: what the model was trained with.
-        whole: the trained model, before it was cut and frozen.
+        fitted: the model, before its head was frozen.
         source: where the images' bytes come from.
         seed: of the rows that fill up.
 
     Raises:
         InputChanged: an image is no longer the one that was trained on.
     """
-    rows = choose_rows(data.inputs.images, data.gaps, data.examples.target, seed)
-    images = data.inputs.images[rows]
+    examples, prepared = fitted.data.examples, fitted.prepared
+    rows = choose_rows(examples.images, prepared.gaps, examples.target, seed)
+    images = examples.images[rows]
     images[-1] = -1
-    inputs = replace(data.inputs, features=data.inputs.features[rows], images=images)
-    scores = data.target.inverse(predict(whole, inputs, np.arange(len(rows)), len(rows)))
-    table = data.examples.table.take(pa.array(rows))
-    columns = {feature.name: _raw(feature, table.column(feature.name)) for feature in data.preprocessing.features}
+    raw = fitted.outputs_of(prepared.features[rows], images)
+    scores = {name: prepared.target.inverse(values) for name, values in raw.items()}
+    table = examples.table.take(pa.array(rows))
+    columns = {feature.name: _raw(feature, table.column(feature.name)) for feature in prepared.preprocessing.features}
     return tuple(
         GoldenRow(
             features={name: values[place] for name, values in columns.items()},
-            images=_files(data.examples, row, images[place], source),
+            images=_files(examples, row, images[place], source),
             pixel_digests=(),
-            scores={OUTPUT: float(scores[place])},
+            scores={name: float(values[place]) for name, values in scores.items()},
         )
         for place, row in enumerate(rows)
     )

@@ -1,6 +1,7 @@
 """Every distinct image of the training listings, decoded once, in a file that the operating system pages."""
 
 import hashlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -16,8 +17,12 @@ from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.settings import ImageLimits
+from scorer.training.state import replace_file
 
 Pixels = npt.NDArray[np.uint8]
+Embeddings = npt.NDArray[np.float32]
+
+PIXELS, ACCOUNT = "pixels.uint8", "decoded.json"
 
 _NO_BUNDLE = "No bundle was written; train again."
 
@@ -59,7 +64,9 @@ class ImageCache:
         return data
 
 
-def cache_images(uris: Sequence[str], spec: PixelSpec, source: Source, folder: Path) -> ImageCache:
+def cache_images(
+    uris: Sequence[str], spec: PixelSpec, source: Source, folder: Path, kept: Path | None = None
+) -> ImageCache:
     """Fetch, hash and decode in parallel; the same bytes are decoded once.
 
     Args:
@@ -67,12 +74,15 @@ def cache_images(uris: Sequence[str], spec: PixelSpec, source: Source, folder: P
         spec: size, filter, decoding; scoring uses the same.
         source: where from; its threads fetch and decode (both release the GIL).
         folder: where the memory-mapped file goes. It is sparse: slots without an image take no room.
+        kept: in its place, a folder that outlives a training that is cut off; what is whole in it is taken as it is.
 
     Raises:
         StoreUnreachable: the store is down; nothing was written.
     """
     shape = (max(len(uris), 1), spec.size, spec.size, 3)
-    pixels = np.memmap(folder / "pixels.uint8", np.uint8, "w+", shape=shape)
+    if kept is not None and (found := _kept(kept, shape)) is not None:
+        return found
+    pixels = np.memmap((kept or folder) / PIXELS, np.uint8, "w+", shape=shape)
     slots, digests, faults = {}, {}, dict[str, str]()
     owners: dict[str, int] = {}
     lock = threading.Lock()
@@ -101,4 +111,16 @@ def cache_images(uris: Sequence[str], spec: PixelSpec, source: Source, folder: P
             faults[uri] = faults[owner]
         else:
             slots[uri] = owners[digest]
+    if kept is not None:
+        account = {"slots": slots, "digests": digests, "faults": Counter(faults.values())}
+        replace_file(kept / ACCOUNT, json.dumps(account).encode())
     return ImageCache(pixels, slots, digests, Counter(faults.values()))
+
+
+def _kept(folder: Path, shape: tuple[int, int, int, int]) -> ImageCache | None:
+    """What an earlier try at the same training decoded, if it came to the end of it."""
+    if not (folder / ACCOUNT).is_file():
+        return None
+    account = json.loads((folder / ACCOUNT).read_text(encoding="utf-8"))
+    pixels = np.memmap(folder / PIXELS, np.uint8, "r", shape=shape)
+    return ImageCache(pixels, account["slots"], account["digests"], Counter(account["faults"]))

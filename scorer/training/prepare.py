@@ -1,65 +1,137 @@
-"""Examples to what the networks take: split, preprocessing and target transform, fitted on the training rows alone."""
+"""From examples to what nets take: what all fits share, and what is fitted on some of the rows alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from scorer.errors import InputError, SettingsError
-from scorer.model.preprocessing import Mask, Preprocessing
+from scorer.model.preprocessing import Mask, Matrix, Preprocessing
 from scorer.model.target import Floats, TargetTransform
 from scorer.settings import TrainJob
+from scorer.training.embed import Embedded
 from scorer.training.examples import Examples
-from scorer.training.features import fit_preprocessing, select_features, transform_table
-from scorer.training.fit import Inputs
-from scorer.training.split import Split, split_groups
+from scorer.training.features import Encodings, fit_preprocessing, select_features, transform_table
+from scorer.training.recipes import Design
+from scorer.training.split import Rows, Split, split_groups
+from scorer.training.state import State
+
+Progress = Callable[[str], None]
+
+NOTHING_KEPT = State()
+
+
+@dataclass(frozen=True)
+class Data:
+    """What every fit is given, whichever rows it may learn from.
+
+    Attributes:
+        examples: the listings, n of them.
+        job: settings of the training.
+        design: what is built.
+        columns: the feature columns.
+        kind: how the target is learned.
+        embedded: of a tower that stays as it is; None where the fit trains one.
+        folder: for large files, until the training ends.
+        state: where fits keep checkpoints.
+        tag: tells data apart that differ in nothing else that a checkpoint is named by.
+    """
+
+    examples: Examples
+    job: TrainJob
+    design: Design
+    columns: tuple[str, ...]
+    kind: Literal["identity", "log"]
+    embedded: Embedded | None
+    folder: Path
+    state: State = NOTHING_KEPT
+    tag: str = ""
+
+    def shuffled(self, seed: int) -> "Data":
+        """The same with each listing's images given to another: what a fit gains here, it does not gain by looking."""
+        order = np.random.default_rng(seed).permutation(len(self.examples))
+        examples = replace(self.examples, images=self.examples.images[order])
+        return replace(self, examples=examples, tag=f"{self.tag} shuffled {seed}")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a network is fitted and measured with.
+    """Preprocessing that was fitted on some of the rows, applied to all.
 
     Attributes:
-        examples: the listings.
-        split: which of them are for what.
         preprocessing: of the features.
-        gaps: bool [n] by reason, which listings lack what.
         target: transform of the target.
-        inputs: of all listings.
+        features: float32 [n, F].
+        gaps: bool [n] by reason, which listings lack what.
+        goal: float64 [n, 1], what the nets learn.
     """
 
-    examples: Examples
-    split: Split
     preprocessing: Preprocessing
-    gaps: dict[str, Mask]
     target: TargetTransform
-    inputs: Inputs
+    features: Matrix
+    gaps: dict[str, Mask]
+    goal: npt.NDArray[np.float64]
 
 
-def prepare(examples: Examples, job: TrainJob, progress: Callable[[str], None]) -> Prepared:
-    """Split by groups, then fit features and target on the training rows.
+def gather(
+    examples: Examples,
+    job: TrainJob,
+    design: Design,
+    embedded: Embedded | None,
+    folder: Path,
+    progress: Progress,
+    state: State = NOTHING_KEPT,
+) -> Data:
+    """Choose the feature columns and how the target is learned.
 
     Raises:
-        InputError: one side of the split is empty.
-        SettingsError: a named column does not exist, or none is left.
+        SettingsError: a named column does not exist, or none is left; or the targets have no logarithm.
         ContractError: a named column can be no feature.
+    """
+    columns = select_features(examples.table, examples.partitions, job, progress)
+    kind = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
+    return Data(examples, job, design, columns, kind, embedded, folder, state)
+
+
+def prepare(data: Data, rows: Rows) -> Prepared:
+    """Fit features and target on these rows alone, and transform all of them."""
+    known = data.examples.table.take(pa.array(rows))
+    job = data.job
+    encodings = Encodings(job.logarithms, job.categories, job.prefixes)
+    preprocessing = fit_preprocessing(known, data.columns, job.scaler, job.max_categories, encodings)
+    features, gaps = transform_table(preprocessing, data.examples.table)
+    target = TargetTransform.fit(data.examples.target[rows], data.kind)
+    return Prepared(preprocessing, target, features, gaps, target.forward(data.examples.target)[:, None])
+
+
+def hold_out(examples: Examples, job: TrainJob, progress: Progress) -> tuple[Rows, Rows]:
+    """Rows to learn from, and rows to test on; what hangs together stays on one side.
+
+    Raises:
+        InputError: one side is empty, or nothing is left to stop by.
     """
     shares = {"validation_share": job.validation_share, "test_share": job.test_share}
     split = split_groups(examples.groups, **shares, seed=job.seed)
     _insist_on_rows(split, examples, job)
-    progress(
-        f"{len(split.training):,} listings to train on, {len(split.validation):,} to stop by,"
-        f" {len(split.test):,} to test."
-    )
-    known = examples.table.take(pa.array(split.training))
-    names = select_features(known, examples.partitions, job, progress)
-    preprocessing = fit_preprocessing(known, names, job.scaler, job.max_categories)
-    features, gaps = transform_table(preprocessing, examples.table)
-    target = TargetTransform.fit(examples.target[split.training], _transform_kind(examples.target, job))
-    inputs = Inputs(features, examples.images, examples.cache.pixels, target.forward(examples.target))
-    return Prepared(examples, split, preprocessing, gaps, target, inputs)
+    known = np.sort(np.concatenate([split.training, split.validation]))
+    progress(f"{len(known):,} listings to learn from, {len(split.test):,} to test.")
+    return known, split.test
+
+
+def stopping_split(data: Data, rows: Rows, seed: int) -> Split:
+    """Of the rows to learn from, some whole groups that decide when to stop; none to test."""
+    share = data.job.validation_share / (1 - data.job.test_share)
+    split = split_groups(data.examples.groups[rows], validation_share=share, test_share=0.0, seed=seed)
+    if not len(split.validation):
+        raise InputError(
+            f"No group of the {len(rows):,} listings is small enough to be the {share:.0%} that decide when to stop."
+            " No bundle was written. Give more listings or a larger validation_share."
+        )
+    return Split(rows[split.training], rows[split.validation], rows[split.test])
 
 
 def _transform_kind(target: Floats, job: TrainJob) -> Literal["auto", "identity", "log"]:

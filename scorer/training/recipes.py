@@ -1,8 +1,26 @@
-"""Which towers with which sizes, by name."""
+"""Which towers with which sizes, by name; and what a job makes of them."""
 
-from scorer.model.fused import Recipe
+from dataclasses import dataclass, replace
+
+from scorer.intake.pixels import PixelSpec
+from scorer.model.fusions import FUSIONS
+from scorer.model.recipe import Recipe
+from scorer.model.tables import choose
+from scorer.settings import TrainJob
 
 RECIPES: dict[str, Recipe] = {
+    "lite0": Recipe(
+        image_tower="lite0",
+        filters=(),
+        embedding=0,
+        number_tower="dense",
+        numbers=(64, 32),
+        head=(64,),
+        size=224,
+        fusion="late_gate",
+        weights="imagenet",
+        trained_stages=0,
+    ),
     "small": Recipe(
         image_tower="convolutions",
         filters=(32, 64),
@@ -12,3 +30,34 @@ RECIPES: dict[str, Recipe] = {
         head=(128, 64),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is built: the recipe with what the job says instead.
+
+    Attributes:
+        recipe: towers and sizes.
+        fusion: a name in `FUSIONS`.
+        pixels: how images are decoded.
+    """
+
+    recipe: Recipe
+    fusion: str
+    pixels: PixelSpec
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the image tower stays as it is, so that its embeddings can be computed once."""
+        return self.recipe.trained_stages == 0
+
+
+def design_of(job: TrainJob) -> Design:
+    """The recipe and the job's changes to it. Raises SettingsError for a name that no table has."""
+    recipe = choose(RECIPES, "recipe", job.recipe)
+    fusion = job.fusion or recipe.fusion
+    choose(FUSIONS, "fusion", fusion)
+    stages = recipe.trained_stages if job.trained_stages is None else job.trained_stages
+    recipe = replace(recipe, weights=job.image_weights or recipe.weights, trained_stages=stages)
+    pixels = PixelSpec(job.image_size or recipe.size, job.image_filter, job.image_decode, job.image_scaling)
+    return Design(recipe, fusion, pixels)

@@ -2,34 +2,37 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
 from scorer.intake.fetch import Fetcher, ImagePlaces
-from scorer.intake.pixels import PixelSpec
+from scorer.intake.partitions import Partition
 from scorer.model import graphs
 from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
-from scorer.model.fused import OUTPUT, FusedModel, Recipe, build_fused, build_numbers_only
-from scorer.model.fusions import FUSIONS
-from scorer.model.tables import choose
+from scorer.model.fused import OUTPUT
+from scorer.model.towers import build_tower
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
 from scorer.training import evaluate
 from scorer.training.augmentation import augmentation_layers
+from scorer.training.curves import Journal
+from scorer.training.embed import Embedded, embed_images
 from scorer.training.evaluate import Comparison, Metrics
 from scorer.training.examples import Examples, open_partitions, read_examples
-from scorer.training.fit import fit, predict
+from scorer.training.fitted import FittedNet
 from scorer.training.golden import golden_rows
 from scorer.training.images import Source
-from scorer.training.prepare import Prepared, prepare
+from scorer.training.prepare import gather, hold_out
+from scorer.training.procedure import fit_fused
 from scorer.training.profile import profile
-from scorer.training.recipes import RECIPES
+from scorer.training.recipes import Design, design_of
+from scorer.training.split import Rows
+from scorer.training.state import State
 
 Progress = Callable[[str], None]
 
@@ -72,7 +75,7 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         InputError: the listings cannot be trained on; the message says why.
         Transient: the store is out of reach, or an image changed meanwhile. No bundle was written.
     """
-    recipe = _checked(job)
+    design = _checked(job)
     insist_on_free_place(job.bundle, store)
     partitions = open_partitions(job, store)
     with (
@@ -81,130 +84,117 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
     ):
         places = ImagePlaces.of(partitions[0].base, job.sources)
         source = Source(fetcher, places, job.images, job.speed.fetch_concurrency)
-        examples = read_examples(partitions, job, _pixels(job), source, store, Path(folder))
+        state = State.open(job.state, _fingerprint(job, partitions))
+        examples = read_examples(partitions, job, design.pixels, source, store, Path(folder), state.images())
         progress(_summary(examples))
-        data = prepare(examples, job, progress)
-        numbers = _fit_numbers_only(data, recipe, job, progress)
-        fused, epochs = _fit_fused(data, recipe, job, progress)
-        models, comparison = _evaluate(data, numbers, fused, job)
+        known, test = hold_out(examples, job, progress)
+        embedded = _embedded(design, examples, Path(folder), state, progress)
+        data = gather(examples, job, design, embedded, Path(folder), progress, state)
+        fused = fit_fused(data, known, job.seed, Journal(progress, Path(job.tensorboard) if job.tensorboard else None))
+        models, comparison = _evaluate(fused, test)
         metrics = evaluate.to_plain(models, comparison)
-        golden = golden_rows(data, fused.whole, source, job.seed)
-        content = _content(data, fused, job, metrics=metrics, training=_lineage(data, epochs, job), golden=golden)
+        golden = golden_rows(fused, source, job.seed)
+        content = _content(fused, test, metrics=metrics, training=_lineage(fused, test), golden=golden)
     bundle = save_bundle(content, job.bundle, store)
+    state.clear()
     text = evaluate.table(models, comparison)
     return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
 
 
-def _checked(job: TrainJob) -> Recipe:
-    """The recipe; every name that a table answers for is looked up before anything is read."""
-    choose(FUSIONS, "fusion", job.fusion)
+def _checked(job: TrainJob) -> Design:
+    """What is built; every name that a table answers for is looked up before anything is read."""
     augmentation_layers(job.augmentation, job.seed)
-    return choose(RECIPES, "recipe", job.recipe)
+    return design_of(job)
 
 
-def _fit_numbers_only(data: Prepared, recipe: Recipe, job: TrainJob, progress: Progress) -> keras.Model:
-    keras.utils.set_random_seed(job.seed)
-    model = build_numbers_only(data.preprocessing.width, recipe)
-    fit(model, data.inputs.without_images(), data.split, job, progress)
-    return model
+def _fingerprint(job: TrainJob, partitions: list[Partition]) -> dict[str, Any]:
+    """All that the result depends on: a training whose state was kept goes on only if nothing of it changed."""
+    settings = job.model_dump(mode="json", exclude={"bundle", "speed", "state", "tensorboard", "name", "version"})
+    files = [[file.uri, file.etag] for partition in partitions for file in partition.files]
+    return {"settings": settings, "files": files}
 
 
-def _pixels(job: TrainJob) -> PixelSpec:
-    return PixelSpec(job.image_size, job.image_filter, job.image_decode, job.image_scaling)
+def _embedded(design: Design, examples: Examples, folder: Path, state: State, progress: Progress) -> Embedded | None:
+    """The embeddings of all images, where the image tower stays as it is."""
+    if not design.frozen:
+        return None
+    recipe = design.recipe
+    tower = build_tower(design.pixels.size, design.pixels.scaling, recipe)
+    progress(f"Embedding {len(set(examples.cache.slots.values())):,} images by {recipe.image_tower}.")
+    return embed_images(tower, examples.cache, folder, progress, state.images())
 
 
-def _fit_fused(data: Prepared, recipe: Recipe, job: TrainJob, progress: Progress) -> tuple[FusedModel, int]:
-    """The trained model, and the epochs it took."""
-    keras.utils.set_random_seed(job.seed)
-    fused = build_fused(
-        data.preprocessing.width,
-        job.image_size,
-        job.image_scaling,
-        recipe,
-        job.fusion,
-        augmentation_layers(job.augmentation, job.seed),
-        job.image_dropout,
-        job.seed,
-    )
-    return fused, fit(fused.whole, data.inputs, data.split, job, progress)
-
-
-def _evaluate(
-    data: Prepared, numbers: keras.Model, fused: FusedModel, job: TrainJob
-) -> tuple[dict[str, Metrics], Comparison]:
+def _evaluate(fused: FittedNet, test: Rows) -> tuple[dict[str, Metrics], Comparison]:
     """Errors on the test listings, which neither fitting nor stopping has seen."""
-    test = data.split.test
-    actual = data.examples.target[test]
-    constant = np.full(len(test), np.median(data.examples.target[data.split.training]))
-    without = data.target.inverse(predict(numbers, data.inputs.without_images(), test, job.batch_rows))
-    together = data.target.inverse(predict(fused.whole, data.inputs, test, job.batch_rows))
+    assert fused.numbers is not None
+    examples, seed = fused.data.examples, fused.data.job.seed
+    actual = examples.target[test]
+    constant = np.full(len(test), np.median(examples.target[fused.rows]))
+    without = fused.target.inverse(fused.numbers.predict(test))
+    together = fused.target.inverse(fused.predict(test))
     models = {"constant (median)": constant, "numbers only": without, "numbers and images": together}
-    comparison = evaluate.compare(actual, without, together, data.examples.groups[test], job.seed)
+    comparison = evaluate.compare(actual, without, together, examples.groups[test], seed)
     return {name: evaluate.measure(actual, predicted) for name, predicted in models.items()}, comparison
 
 
-def _content(data: Prepared, fused: FusedModel, job: TrainJob, **reports: Any) -> BundleContent:
+def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:
     """The bundle: both halves of the network frozen, and all that surrounds them; `reports` are finished parts."""
-    embedding = fused.image_tower.output_shape[-1]
+    job, examples = fused.data.job, fused.data.examples
     return BundleContent(
         name=job.name or job.target,
         version=job.version,
-        preprocessing=data.preprocessing,
-        pixels=_pixels(job),
+        preprocessing=fused.prepared.preprocessing,
+        pixels=fused.data.design.pixels,
         max_images=job.max_images,
         target_column=job.target,
-        target=data.target,
-        target_sd=float(np.std(data.examples.target[data.split.training])),
-        image_tower=_frozen_tower(fused, job.image_size),
-        head=_frozen_head(fused, data.preprocessing.width, embedding),
-        embedding_size=embedding,
+        target=fused.target,
+        target_sd=float(np.std(examples.target[fused.rows])),
+        image_tower=fused.embedded.graph,
+        head=_frozen_head(fused),
+        embedding_size=fused.embedded.size,
         outputs=(OUTPUT,),
-        profile=_profile(data, fused, job),
+        profile=_profile(fused, test),
         **reports,
     )
 
 
-def _frozen_tower(fused: FusedModel, size: int) -> bytes:
-    pixels = tf.TensorSpec([None, size, size, 3], tf.uint8)
-    return graphs.freeze(fused.image_tower, {"pixels": pixels}, outputs=("embedding",))
-
-
-def _frozen_head(fused: FusedModel, width: int, embedding: int) -> bytes:
+def _frozen_head(fused: FittedNet) -> bytes:
     def head(features: tf.Tensor, embeddings: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = {"features": features, "embeddings": embeddings, "mask": mask}
         outputs: dict[str, tf.Tensor] = fused.head(inputs, training=False)
         return outputs
 
     signature = {
-        "features": tf.TensorSpec([None, width], tf.float32),
-        "embeddings": tf.TensorSpec([None, None, embedding], tf.float32),
+        "features": tf.TensorSpec([None, fused.prepared.preprocessing.width], tf.float32),
+        "embeddings": tf.TensorSpec([None, None, fused.embedded.size], tf.float32),
         "mask": tf.TensorSpec([None, None], tf.bool),
     }
     return graphs.freeze(head, signature)
 
 
-def _profile(data: Prepared, fused: FusedModel, job: TrainJob) -> dict[str, Any]:
-    training, held_back = data.split.training, np.concatenate([data.split.validation, data.split.test])
+def _profile(fused: FittedNet, test: Rows) -> dict[str, Any]:
+    examples = fused.data.examples
     return profile(
-        data.examples.table.take(pa.array(training)),
-        data.preprocessing,
-        target=data.examples.target[training],
-        scores=data.target.inverse(predict(fused.whole, data.inputs, held_back, job.batch_rows)),
-        images_used=(data.examples.images[training] >= 0).sum(axis=1),
+        examples.table.take(pa.array(fused.rows)),
+        fused.prepared.preprocessing,
+        target=examples.target[fused.rows],
+        scores=fused.target.inverse(fused.predict(test)),
+        images_used=(examples.images[fused.rows] >= 0).sum(axis=1),
     )
 
 
-def _lineage(data: Prepared, epochs: int, job: TrainJob) -> dict[str, Any]:
+def _lineage(fused: FittedNet, test: Rows) -> dict[str, Any]:
     """Where the bundle comes from, as plain JSON."""
-    examples, split = data.examples, data.split
+    job, examples = fused.data.job, fused.data.examples
     return {
-        "settings": job.model_dump(mode="json", exclude={"bundle", "speed"}),
+        "settings": job.model_dump(mode="json", exclude={"bundle", "speed", "state", "tensorboard"}),
         "partitions": list(examples.partitions),
-        "rows": {"training": len(split.training), "validation": len(split.validation), "test": len(split.test)},
+        "rows": {"training": len(fused.rows), "test": len(test)},
         "rows_without_target": examples.without_target,
         "images": len(set(examples.cache.slots.values())),
         "images_not_used": dict(sorted(examples.cache.faults.items())),
-        "epochs": epochs,
+        "recipe": {**asdict(fused.data.design.recipe), "fusion": fused.data.design.fusion},
+        "epochs": fused.epochs,
     }
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import SettingsError
-from scorer.model.fused import FusedModel, ImageDropout, PerImage, Recipe, build_fused, build_numbers_only
-from scorer.model.fusions import FUSIONS
+from scorer.model.fused import FusedModel, ImageDropout, PerImage, Recipe, build_fused, build_images_only, on_embeddings
+from scorer.model.fusions import VECTOR_FUSIONS
 
 SIZE, WIDTH, EMBEDDING = 12, 5, 6
 TINY = Recipe("convolutions", (4, 8), EMBEDDING, "dense", (8, 6), (8,))
@@ -35,7 +35,7 @@ def listings(rows: int = 6, images: int = 4, seed: int = 0) -> Listings:
     )
 
 
-@pytest.fixture(scope="module", params=FUSIONS)
+@pytest.fixture(scope="module", params=VECTOR_FUSIONS)
 def fused(request: pytest.FixtureRequest) -> FusedModel:
     keras.utils.set_random_seed(3)
     return build_fused(WIDTH, SIZE, "0..1", TINY, request.param)
@@ -115,10 +115,24 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     np.testing.assert_array_equal(fresh(), fresh())
 
 
-def test_the_numbers_only_net_has_the_number_tower_and_head_and_no_image() -> None:
-    model = build_numbers_only(WIDTH, TINY)
-    assert [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [8, 6, 8, 1]
-    assert model.predict({"features": listings().features}, verbose=0)["prediction"].shape == (6,)
+def test_a_head_that_is_trained_on_embeddings_is_the_same_head(fused: FusedModel) -> None:
+    given = listings()
+    embeddings = np.random.default_rng(1).normal(size=(6, 4, EMBEDDING)).astype(np.float32)
+    inputs = {"features": given.features, "embeddings": embeddings, "mask": given.mask}
+    trained = on_embeddings(fused.head, 0.5, seed=0)
+    np.testing.assert_array_equal(
+        trained.predict(inputs, verbose=0)["prediction"], fused.head.predict(inputs, verbose=0)["prediction"]
+    )
+    assert {id(weight) for weight in trained.trainable_weights} == {id(weight) for weight in fused.head.weights}
+
+
+def test_an_image_tower_is_trained_alone_by_a_linear_score_of_the_mean_embedding() -> None:
+    tower, images_only = build_images_only(SIZE, "0..1", TINY)
+    given = listings()
+    scores = images_only.predict({"images": given.images, "mask": given.mask}, verbose=0)["prediction"]
+    kernel, bias = images_only.get_layer("output").get_weights()
+    embeddings = tower.predict(given.images[0], verbose=0)[given.mask[0]]
+    assert scores[0] == pytest.approx(float(embeddings.mean(axis=0) @ kernel[:, 0] + bias[0]), abs=1e-5)
 
 
 @pytest.mark.parametrize(

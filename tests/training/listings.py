@@ -63,5 +63,11 @@ def write_listings(folder: Path, rows: list[Row], nights: int = 2) -> None:
 
 def job(folder: Path, **settings: Any) -> TrainJob:
     """Train on the listings in `folder`, quickly."""
-    usual = {"listings": str(folder), "target": "price", "bundle": str(folder / "bundle"), "image_size": SIZE}
+    usual = {
+        "listings": str(folder),
+        "target": "price",
+        "bundle": str(folder / "bundle"),
+        "image_size": SIZE,
+        "recipe": "small",
+    }
     return TrainJob(**{**usual, **settings})

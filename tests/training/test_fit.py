@@ -1,12 +1,18 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from scorer.errors import Terminal
-from scorer.model.fused import Recipe, build_fused, build_numbers_only
+from scorer.model.fused import Recipe, build_fused
 from scorer.settings import TrainJob
-from scorer.training.fit import Inputs, fit, predict
+from scorer.training.curves import Curve, Journal
+from scorer.training.fit import Inputs, fit
+from scorer.training.procedure import SILENT
+from scorer.training.robust import huber
 from scorer.training.split import Split
+from scorer.training.state import Checkpoint
 
 SIZE = 8
 TINY = Recipe("convolutions", (4,), 4, "dense", (4,), (4,))
@@ -26,6 +32,10 @@ def inputs() -> Inputs:
 def fused(augmentation: tuple[keras.Layer, ...] = ()) -> keras.Model:
     keras.utils.set_random_seed(5)
     return build_fused(1, SIZE, "0..1", TINY, "concat", augmentation, image_dropout=0.2, seed=5).whole
+
+
+def predict(model: keras.Model, data: Inputs, rows: np.ndarray, batch_rows: int) -> np.ndarray:
+    return np.asarray(model.predict(data.dataset(rows, batch_rows), verbose=0)["prediction"])
 
 
 def test_a_batch_holds_each_listings_own_numbers_images_and_target() -> None:
@@ -49,25 +59,57 @@ def test_a_batch_holds_each_listings_own_numbers_images_and_target() -> None:
     assert seen == [7, 3, 19, 0, 4]
 
 
-def test_every_pass_has_every_row_once_in_a_new_order_that_the_seed_decides() -> None:
-    def passes(seed: int) -> list[list[float]]:
-        chain = inputs().dataset(np.arange(20), batch_rows=6, shuffle_seed=seed)
-        return [np.concatenate([given["features"][:, 0] for given, _ in chain]).tolist() for _ in range(2)]
+def test_a_fit_that_was_cut_off_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
+    def run(most: int, checkpoint: Checkpoint) -> tuple[Curve, keras.Model]:
+        model = fused((keras.layers.RandomFlip("horizontal", seed=1),))
+        job = JOB.model_copy(update={"epochs": most, "patience": 20})
+        return fit(model, inputs(), SPLIT, job, 5, SILENT, checkpoint), model
 
-    first, second = passes(1)
-    assert sorted(first) == sorted(second) == list(range(20))
-    assert first != second
-    assert passes(1) == [first, second]
-    assert passes(2)[0] != first
+    whole, expected = run(7, Checkpoint())
+    run(3, Checkpoint(tmp_path / "fit.npz"))
+    resumed, model = run(7, Checkpoint(tmp_path / "fit.npz"))
+    assert resumed == whole
+    for one, other in zip(model.trainable_weights, expected.trainable_weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_a_pass_sees_the_rows_in_an_order_that_seed_and_pass_decide() -> None:
+    def weights(seed: int, passes: int) -> bytes:
+        model = fused()
+        fit(model, inputs(), SPLIT, JOB.model_copy(update={"epochs": passes, "patience": 9}), seed, SILENT)
+        return b"".join(weight.numpy().tobytes() for weight in model.trainable_weights)
+
+    assert weights(1, 1) != weights(2, 1)
+
+
+def test_weights_that_came_trained_are_moved_by_their_own_rate() -> None:
+    model = fused()
+    tower = next(layer for layer in model.layers if layer.name == "per_image").tower
+    before = [weight.numpy() for weight in model.trainable_weights]
+    job = JOB.model_copy(update={"epochs": 1, "tower_learning_rate": 1e-12})
+    fit(model, inputs(), SPLIT, job, 5, SILENT, slowly=tower.trainable_variables)
+    slow = {id(variable) for variable in tower.trainable_variables}
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        moved = np.abs(weight.numpy() - old).max()
+        assert moved < 1e-10 if id(weight) in slow else moved > 1e-5
 
 
 def test_predicting_a_dataset_is_predicting_its_arrays() -> None:
     model, data = fused(), inputs()
     rows = np.arange(20)
     mask = data.images >= 0
-    arrays = {"features": data.features, "images": data.pixels[np.maximum(data.images, 0)], "mask": mask}
+    arrays = {"features": data.features, "images": data.by_slot[np.maximum(data.images, 0)], "mask": mask}
     expected = model.predict(arrays, verbose=0)["prediction"]
     np.testing.assert_allclose(predict(model, data, rows, batch_rows=7), expected, atol=1e-6)
+
+
+def test_embeddings_that_lie_ready_are_batched_like_pixels() -> None:
+    data = inputs()
+    ready = Inputs(data.features, data.images, data.by_slot[:, 0, 0, :2].astype(np.float32), data.target)
+    (given, _), *_ = ready.dataset(np.array([7, 3]), batch_rows=2)
+    assert given.keys() == {"features", "embeddings", "mask"}
+    assert given["embeddings"].shape == (2, 3, 2)
+    assert given["embeddings"].numpy()[given["mask"]][:, 0].tolist() == data.images[[7, 3]][given["mask"]].tolist()
 
 
 def test_training_learns_and_says_so_once_an_epoch() -> None:
@@ -75,7 +117,7 @@ def test_training_learns_and_says_so_once_an_epoch() -> None:
     model, data = fused(), inputs()
     before = np.square(predict(model, data, SPLIT.training, 4) - data.target[SPLIT.training]).mean()
     job = JOB.model_copy(update={"epochs": 40, "patience": 40, "learning_rate": 0.01})
-    assert fit(model, data, SPLIT, job, lines.append) == 40
+    assert fit(model, data, SPLIT, job, 5, Journal(lines.append)).passes == 40
     after = np.square(predict(model, data, SPLIT.training, 4) - data.target[SPLIT.training]).mean()
     assert after < before / 2
     assert len(lines) == 40
@@ -85,17 +127,24 @@ def test_training_learns_and_says_so_once_an_epoch() -> None:
 
 def test_the_weights_that_did_best_on_the_validation_rows_stay() -> None:
     lines: list[str] = []
-    model, data = build_numbers_only(1, TINY), inputs().without_images()
-    fit(model, data, SPLIT, JOB.model_copy(update={"epochs": 30, "patience": 3, "learning_rate": 0.3}), lines.append)
+    model, data = fused(), inputs()
+    fit(
+        model,
+        data,
+        SPLIT,
+        JOB.model_copy(update={"epochs": 30, "patience": 3, "learning_rate": 0.3}),
+        5,
+        Journal(lines.append),
+    )
     best = min(float(line.split("validation ")[1].split(",")[0]) for line in lines)
-    kept = np.square(predict(model, data, SPLIT.validation, 4) - data.target[SPLIT.validation]).mean()
+    kept = huber(predict(model, data, SPLIT.validation, 4) - data.target[SPLIT.validation]).mean()
     assert kept == pytest.approx(best, abs=6e-4)
 
 
 def test_the_same_seed_trains_the_same_weights_to_the_last_bit() -> None:
     def trained() -> list[np.ndarray]:
         model = fused((keras.layers.RandomFlip("horizontal", seed=1),))
-        fit(model, inputs(), SPLIT, JOB, lambda line: None)
+        fit(model, inputs(), SPLIT, JOB, 5, SILENT)
         return [weight.numpy() for weight in model.trainable_weights]
 
     for one, other in zip(trained(), trained(), strict=True):
@@ -105,7 +154,7 @@ def test_the_same_seed_trains_the_same_weights_to_the_last_bit() -> None:
 def test_batches_in_which_no_listing_has_an_image_are_trained_on_like_any_other() -> None:
     data = inputs()
     data.images[:] = -1
-    assert fit(fused(), data, SPLIT, JOB, lambda line: None) == 3
+    assert fit(fused(), data, SPLIT, JOB, 5, SILENT).passes == 3
 
 
 @pytest.mark.parametrize("row", [SPLIT.training[0], SPLIT.validation[0]], ids=["training", "validation"])
@@ -113,4 +162,4 @@ def test_a_training_that_diverges_is_an_error_and_names_the_remedy(row: int) -> 
     data = inputs()
     data.target[row] = np.inf
     with pytest.raises(Terminal, match=r"fused diverged.*smaller learning_rate"):
-        fit(fused(), data, SPLIT, JOB, lambda line: None)
+        fit(fused(), data, SPLIT, JOB, 5, SILENT)

@@ -67,7 +67,7 @@ def test_progress_tells_what_was_read_split_and_learned(lines: list[str], report
     assert "294 listings from 2 partitions" in text
     assert "(image_corrupt 1)" in text
     assert "6 rows without target left out" in text
-    assert "listings to train on, 44 to stop by, 44 to test" in text
+    assert "250 listings to learn from, 44 to test" in text
     assert "Column 'title' is no feature: no value occurs twice" in text
     assert "numbers only: epoch 1, " in text
     assert "fused: epoch 25, " in text
@@ -85,10 +85,10 @@ def test_the_bundle_holds_what_a_score_depends_on(bundle: Bundle) -> None:
     assert bundle.target.kind == "log"
     assert bundle.target_sd > 0
     assert bundle.training["settings"]["seed"] == 0
-    assert bundle.training["rows"] == {"training": 206, "validation": 44, "test": 44}
+    assert bundle.training["rows"] == {"training": 250, "test": 44}
     assert bundle.training["images_not_used"] == {"image_corrupt": 1}
     assert bundle.profile["features"].keys() == set(bundle.preprocessing.names)
-    assert bundle.profile["rows"] == 206
+    assert bundle.profile["rows"] == 250
 
 
 def test_the_golden_rows_differ_in_images_and_gaps(bundle: Bundle) -> None:
@@ -131,9 +131,9 @@ def test_everything_in_the_report_is_plain_json(report: TrainReport) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"recipe": "large"}, SettingsError, r"Unknown recipe 'large'\. Known: small"),
+        ({"recipe": "large"}, SettingsError, r"Unknown recipe 'large'\. Known: lite0, small"),
         ({"fusion": "gate"}, SettingsError, r"Unknown fusion 'gate'\. Known: .*concat"),
-        ({"augmentation": ("flop",)}, SettingsError, r"Unknown augmentation 'flop'\. Known: brightness, .*flip"),
+        ({"augmentation": ("flop",)}, SettingsError, r"Unknown augmentation 'flop'\. Known: blur, brightness, .*flip"),
         ({"test_share": 0.0}, InputError, r"0 to test, and none may be 0"),
         ({"group": "listed_on"}, InputError, r"form 1 groups .* the largest with 294"),
     ],

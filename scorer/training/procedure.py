@@ -1,0 +1,244 @@
+"""Ways to fit a model on some of the listings, all called alike: what is fitted looks at those rows and no others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from scorer.model.fused import OUTPUT, FusedModel, build_fused, build_head, build_images_only, on_embeddings
+from scorer.model.fusions import LATE_GATE
+from scorer.model.heads import images_head, late_head, numbers_head, selecting_head
+from scorer.model.towers import build_tower
+from scorer.training.augmentation import augmentation_layers
+from scorer.training.curves import Curve, Journal
+from scorer.training.devices import strategy
+from scorer.training.embed import Embedded, embed_images
+from scorer.training.fit import Inputs, fit
+from scorer.training.fitted import Fitted, FittedNet
+from scorer.training.folds import FOLDS, deal_folds
+from scorer.training.late import ImageScores, fit_image_scores, fit_shares, mean_embeddings
+from scorer.training.members import FittedMembers, fit_members
+from scorer.training.prepare import Data, Prepared, prepare, stopping_split
+from scorer.training.recipes import Design
+from scorer.training.split import Rows, Split
+from scorer.training.state import Checkpoint
+
+__all__ = ["PROCEDURES", "Fitted", "FittedNet", "Procedure", "fit_fused", "fit_images_only", "fit_numbers_only"]
+
+SILENT = Journal(lambda line: None)
+"""Tells nobody."""
+
+
+class Procedure(Protocol):
+    """A way to fit: preprocessing, nets and all that is chosen by their errors come from these rows alone."""
+
+    def __call__(self, data: Data, rows: Rows, seed: int, journal: Journal = ...) -> Fitted:
+        """Fit on rows int64 [m], with this seed."""
+
+
+def fit_numbers_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
+    """The numbers alone: several nets, averaged."""
+    prepared = prepare(data, rows)
+    return _numbers(data, rows, prepared, _members(data, rows, prepared, seed, journal))
+
+
+def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
+    """The images alone: a linear score of their mean embedding."""
+    prepared = prepare(data, rows)
+    side = _image_side(data, rows, prepared, seed, journal)
+    scores = _image_scores(data, rows, prepared, side)
+    head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, (OUTPUT,))
+    means = mean_embeddings(side.embedded.values, data.examples.images[rows])
+    out_of_fold = scores.out_of_fold(means, side.folds)[:, 0]
+    return FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves)
+
+
+def fit_fused(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
+    """Numbers and images, by the fusion that the design names. Its `numbers` is what `fit_numbers_only` gives."""
+    prepared = prepare(data, rows)
+    members = _members(data, rows, prepared, seed, journal)
+    fuse = _late if data.design.fusion == LATE_GATE else _vectors
+    fused = fuse(data, rows, prepared, members, seed, journal)
+    return replace(fused, numbers=_numbers(data, rows, prepared, members, fused.embedded))
+
+
+PROCEDURES: dict[str, Procedure] = {
+    "numbers only": fit_numbers_only,
+    "images only": fit_images_only,
+    "numbers and images": fit_fused,
+}
+
+
+@dataclass(frozen=True)
+class _ImageSide:
+    """An image tower that is done, its embeddings, and the rows that it has not been trained on, by fold."""
+
+    embedded: Embedded
+    folds: Rows
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+
+def _members(data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Journal) -> FittedMembers:
+    recipe = data.design.recipe
+    return fit_members(
+        prepared.features[rows],
+        prepared.goal[rows],
+        data.examples.groups[rows],
+        data.job,
+        recipe.numbers,
+        recipe.members,
+        seed,
+        journal,
+        _checkpoint(data, "members", rows, seed),
+    )
+
+
+def _numbers(
+    data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, embedded: Embedded | None = None
+) -> FittedNet:
+    # Whatever the tower is, it is not looked at; one value an image is the least that a head can take.
+    images = embedded or Embedded(b"", np.zeros((len(data.examples.cache.pixels), 1), np.float32))
+    head = numbers_head(prepared.features.shape[1], images.size, members.model, (OUTPUT,))
+    return FittedNet(data, rows, prepared, images, head, members.out_of_fold[:, 0], {"numbers only": members.curve})
+
+
+def _late(data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, seed: int, journal: Journal) -> FittedNet:
+    """The late gate: both scores, then how much the images count, on what neither of them has seen."""
+    side = _image_side(data, rows, prepared, seed, journal, members.folds)
+    scores = _image_scores(data, rows, prepared, side)
+    slots, values = data.examples.images[rows], side.embedded.values
+    shares = fit_shares(members.out_of_fold, scores, values, slots, prepared.goal[rows], side.folds, seed)
+    journal.progress(f"The images count {_percent(shares[1:, 0])} with 1 to {len(shares) - 1} of them.")
+    width = prepared.features.shape[1]
+    head = late_head(width, side.embedded.size, members.model, scores.whole, shares, (OUTPUT,))
+    share = shares[(slots >= 0).sum(axis=1)]
+    images = scores.out_of_fold(mean_embeddings(values, slots), side.folds)
+    fused = np.where(share > 0, members.out_of_fold + share * (images - members.out_of_fold), members.out_of_fold)
+    curves = {"numbers only": members.curve, **side.curves}
+    return FittedNet(data, rows, prepared, side.embedded, head, fused[:, 0], curves)
+
+
+def _vectors(
+    data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, seed: int, journal: Journal
+) -> FittedNet:
+    """A fusion that is trained by gradients; where a listing has no image, the number nets alone have the word."""
+    split = stopping_split(data, rows, seed)
+    width, inputs, design = prepared.features.shape[1], _inputs(data, prepared), data.design
+    if data.embedded is not None:
+        inputs, embedded = replace(inputs, by_slot=data.embedded.values), data.embedded
+        heads, curves = _heads(data, rows, width, inputs, split, seed, journal)
+    else:
+        fused, keep = _built(data, width, seed), _checkpoint(data, design.fusion, rows, seed)
+        slow = slowly(fused.image_tower, design)
+        curves = {"fused": fit(fused.whole, inputs, split, data.job, seed, journal, keep, slow)}
+        heads, embedded = [fused.head], _embed(data, fused.image_tower, journal)
+    head = selecting_head(width, embedded.size, members.model, heads, (OUTPUT,))
+    curves = {"numbers only": members.curve, **curves}
+    found = FittedNet(data, rows, prepared, embedded, head, members.out_of_fold[:, 0], curves)
+    held_out = np.isin(rows, split.validation)
+    known = np.full(len(rows), np.nan)
+    known[held_out] = found.predict(rows[held_out])
+    return replace(found, out_of_fold=known)
+
+
+def _heads(
+    data: Data, rows: Rows, width: int, inputs: Inputs, split: Split, seed: int, journal: Journal
+) -> tuple[list[keras.Model], dict[str, Curve]]:
+    """As many heads as there are number nets, from different beginnings."""
+    assert data.embedded is not None
+    heads, curves, recipe = [], {}, data.design.recipe
+    for place in range(recipe.members):
+        keras.utils.set_random_seed(seed + place)
+        head = build_head(width, data.embedded.size, recipe, data.design.fusion)
+        trained = on_embeddings(head, data.job.image_dropout, seed + place)
+        keep = _checkpoint(data, data.design.fusion, rows, seed, place)
+        curves[f"fused {place}"] = fit(trained, inputs, split, data.job, seed + place, journal, keep)
+        heads.append(head)
+    return heads, curves
+
+
+def _image_side(
+    data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Journal, folds: Rows | None = None
+) -> _ImageSide:
+    """The frozen tower with the folds of the number nets; or one that is trained, with the rows that stopped it."""
+    if data.embedded is not None:
+        return _ImageSide(data.embedded, _some_folds(data, rows, seed) if folds is None else folds)
+    split = stopping_split(data, rows, seed)
+    keras.utils.set_random_seed(seed)
+    design, job, keep = data.design, data.job, _checkpoint(data, "images", rows, seed)
+    augmentation = augmentation_layers(job.augmentation, seed)
+    with strategy().scope():
+        tower, whole = build_images_only(
+            design.pixels.size, job.image_scaling, design.recipe, augmentation, job.training_precision
+        )
+    with_images, slow = _with_images(split, data), slowly(tower, design)
+    curve = fit(
+        whole, replace(_inputs(data, prepared), with_features=False), with_images, job, seed, journal, keep, slow
+    )
+    folds = np.where(np.isin(rows, split.validation), 0, -1)
+    return _ImageSide(_embed(data, tower, journal), folds, {"images only": curve})
+
+
+def _with_images(split: Split, data: Data) -> Split:
+    """The rows that have an image, as far as there are any."""
+
+    def some(rows: Rows) -> Rows:
+        found = rows[(data.examples.images[rows] >= 0).any(axis=1)]
+        return found if len(found) else rows
+
+    return Split(some(split.training), some(split.validation), split.test)
+
+
+def _built(data: Data, width: int, seed: int) -> FusedModel:
+    keras.utils.set_random_seed(seed)
+    job, design = data.job, data.design
+    with strategy().scope():
+        return build_fused(
+            width,
+            design.pixels.size,
+            job.image_scaling,
+            design.recipe,
+            design.fusion,
+            augmentation_layers(job.augmentation, seed),
+            job.image_dropout,
+            seed,
+            job.training_precision,
+        )
+
+
+def slowly(tower: keras.Model, design: Design) -> list[keras.Variable]:
+    """The weights of a tower that came trained, and shall not be moved far at a time."""
+    return [] if design.recipe.weights == "random" else list(tower.trainable_variables)
+
+
+def _inputs(data: Data, prepared: Prepared) -> Inputs:
+    examples = data.examples
+    return Inputs(prepared.features, examples.images, examples.cache.pixels, prepared.goal[:, 0])
+
+
+def _embed(data: Data, tower: keras.Model, journal: Journal) -> Embedded:
+    """Embeddings by a tower that was trained, as the bundle will compute them: on one device, in float32."""
+    recipe = replace(data.design.recipe, weights="random", trained_stages=None)
+    plain = build_tower(data.design.pixels.size, data.job.image_scaling, recipe)
+    plain.set_weights(tower.get_weights())
+    return embed_images(plain, data.examples.cache, data.folder, journal.progress)
+
+
+def _checkpoint(data: Data, *names: Any) -> Checkpoint:
+    return data.state.checkpoint(data.tag, *names)
+
+
+def _image_scores(data: Data, rows: Rows, prepared: Prepared, side: _ImageSide) -> ImageScores:
+    slots = data.examples.images[rows]
+    return fit_image_scores(side.embedded.values, slots, prepared.goal[rows], side.folds)
+
+
+def _some_folds(data: Data, rows: Rows, seed: int) -> Rows:
+    return deal_folds(data.examples.groups[rows], FOLDS, seed)
+
+
+def _percent(shares: npt.NDArray[np.float32]) -> str:
+    return ", ".join(f"{100 * share:.0f}" for share in shares) + " %"

@@ -1,0 +1,118 @@
+"""What a training keeps on disk so that one that is killed goes on from there, and ends with the same figures."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+MARK = "training.json"
+OWN = (MARK, "images", "fits")
+SECONDS_BETWEEN = 10.0
+"""Between two checkpoints of one fit: a pass over a few hundred listings takes less time than writing one."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A folder of this machine for one training, or none: then nothing is kept."""
+
+    folder: Path | None = None
+
+    @classmethod
+    def open(cls, folder: str | None, fingerprint: Mapping[str, Any]) -> "State":
+        """The folder of that training; what another one left in it is removed.
+
+        Args:
+            folder: where, or None.
+            fingerprint: plain JSON; all that the result depends on.
+        """
+        if folder is None:
+            return cls()
+        place, text = Path(folder), json.dumps(fingerprint, sort_keys=True)
+        place.mkdir(parents=True, exist_ok=True)
+        mark = place / MARK
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != text:
+            cls(place).clear()
+            replace_file(mark, text.encode())
+        return cls(place)
+
+    def images(self) -> Path | None:
+        """Folder for decoded images and their embeddings; None where nothing is kept."""
+        return self._made("images")
+
+    def checkpoint(self, *names: Any) -> "Checkpoint":
+        """Of the fit with these names: numbers, words or rows int64 [m]."""
+        folder = self._made("fits")
+        parts = (name.tobytes() if isinstance(name, np.ndarray) else str(name).encode() for name in names)
+        digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
+        return Checkpoint(folder / f"{digest}.npz" if folder else None)
+
+    def clear(self) -> None:
+        """Remove what was kept, and nothing else that lies in the folder."""
+        for name in OWN if self.folder else ():
+            assert self.folder is not None
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            if (self.folder / name).is_file():
+                (self.folder / name).unlink()
+
+    def _made(self, name: str) -> Path | None:
+        if self.folder is None:
+            return None
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+
+class Checkpoint:
+    """Named arrays in one file, replaced as a whole."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._saved = time.monotonic()
+
+    def due(self, last: bool) -> bool:
+        """Whether to save now: after the last pass, or when the earlier state has become old."""
+        return self._path is not None and (last or time.monotonic() - self._saved >= SECONDS_BETWEEN)
+
+    def save(self, arrays: Arrays) -> None:
+        """Keep these instead of earlier ones."""
+        if self._path is None:
+            return
+        partial = self._path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        os.replace(partial, self._path)
+        self._saved = time.monotonic()
+
+    def load(self) -> dict[str, npt.NDArray[Any]] | None:
+        """What was kept, or None."""
+        if self._path is None or not self._path.is_file():
+            return None
+        with np.load(self._path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+
+
+def numbered(name: str, arrays: list[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """A list as named arrays."""
+    return {f"{name}.{place}": values for place, values in enumerate(arrays)}
+
+
+def listed(name: str, arrays: Arrays) -> list[npt.NDArray[Any]]:
+    """And back."""
+    count = sum(key.startswith(f"{name}.") for key in arrays)
+    return [arrays[f"{name}.{place}"] for place in range(count)]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file that is there as a whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
