@@ -216,8 +216,8 @@ def _one_pass(
     def one_pass(order: Rows) -> float:
         steps = len(order) // batch
         used = order[: steps * batch].reshape(steps, batch)
-        total: float = run(tf.constant(used)).numpy().item()
-        return total / (steps * tables[1].shape[1] * tables[2].shape[1])
+        mean: float = run(tf.constant(used)).numpy().item() / (steps * tables[1].shape[1] * tables[2].shape[1])
+        return mean
 
     return one_pass
 
