@@ -26,6 +26,7 @@ from scorer.training.card.pictures import worst
 from scorer.training.crossval import CrossValidation
 from scorer.training.evaluate import Floats, bootstrap, measure
 from scorer.training.examples import Examples
+from scorer.training.recipes import design_of
 from scorer.training.split import Split
 
 FEW = 200
@@ -132,13 +133,13 @@ def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
 
 
 def _about(done: Finished) -> Pairs:
-    job = done.job
+    job, design = done.job, design_of(done.job)
     return (
         ("predicts", job.target),
         ("recipe", job.recipe),
-        ("fusion", job.fusion),
+        ("fusion", design.fusion),
         ("features", ", ".join(done.preprocessing.names)),
-        ("images", f"the first {job.max_images} of a listing, {job.image_size} pixels square"),
+        ("images", f"the first {job.max_images} of a listing, {design.pixels.size} pixels square"),
         ("seed", str(job.seed)),
     )
 
