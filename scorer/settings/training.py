@@ -96,6 +96,16 @@ class TrainJob(Settings):
     target_transform: Literal["auto", "identity", "log"] = "auto"
     """auto: log where every target is positive and the skewness is above 1."""
 
+    correction: Literal["none", "smearing", "shift"] = "none"
+    """Under a logarithm: one factor on all predictions, fitted out of fold. none tells about medians; smearing makes
+    predictions add up to the truths; shift makes their mean percentage error smallest: it tells less."""
+
+    interval: float = Field(0.9, ge=0, lt=1)
+    """Share of the truths that prediction_low to prediction_high shall hold. 0: no intervals."""
+
+    interval_by: str | None = None
+    """A boolean or text feature: each of its values with 200 listings or more has intervals of its own."""
+
     augmentation: tuple[str, ...] = ("flip",)
     """Keras layers applied to the images while an image tower is trained; see `scorer.training.augmentation`."""
 

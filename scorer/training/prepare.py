@@ -93,7 +93,8 @@ def gather(
         ContractError: a named column can be no feature.
     """
     columns = select_features(examples.table, examples.partitions, job, progress)
-    kind = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
+    chosen = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
+    kind: Literal["identity", "log"] = "log" if chosen == "log" else "identity"
     return Data(examples, job, design, columns, kind, embedded, folder, state)
 
 

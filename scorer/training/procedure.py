@@ -25,6 +25,7 @@ from scorer.training.prepare import Data, Prepared, prepare, stopping_split
 from scorer.training.recipes import Design
 from scorer.training.split import Rows, Split
 from scorer.training.state import Checkpoint
+from scorer.training.told import corrected
 
 __all__ = ["PROCEDURES", "Fitted", "FittedNet", "Procedure", "fit_fused", "fit_images_only", "fit_numbers_only"]
 
@@ -42,7 +43,7 @@ class Procedure(Protocol):
 def fit_numbers_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
     """The numbers alone: several nets, averaged."""
     prepared = prepare(data, rows)
-    return _numbers(data, rows, prepared, _members(data, rows, prepared, seed, journal))
+    return corrected(_numbers(data, rows, prepared, _members(data, rows, prepared, seed, journal)))
 
 
 def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
@@ -53,7 +54,7 @@ def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT
     head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, (OUTPUT,))
     means = mean_embeddings(side.embedded.values, data.examples.images[rows])
     out_of_fold = scores.out_of_fold(means, side.folds)[:, 0]
-    return FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves)
+    return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
 
 
 def fit_fused(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
@@ -62,7 +63,8 @@ def fit_fused(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> F
     members = _members(data, rows, prepared, seed, journal)
     fuse = _late if data.design.fusion == LATE_GATE else _vectors
     fused = fuse(data, rows, prepared, members, seed, journal)
-    return replace(fused, numbers=_numbers(data, rows, prepared, members, fused.embedded))
+    numbers = corrected(_numbers(data, rows, prepared, members, fused.embedded))
+    return corrected(replace(fused, numbers=numbers))
 
 
 PROCEDURES: dict[str, Procedure] = {

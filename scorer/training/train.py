@@ -33,6 +33,7 @@ from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
 from scorer.training.split import Rows
 from scorer.training.state import State
+from scorer.training.told import held, in_words, readout_of
 
 Progress = Callable[[str], None]
 
@@ -92,12 +93,14 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         data = gather(examples, job, design, embedded, Path(folder), progress, state)
         fused = fit_fused(data, known, job.seed, Journal(progress, Path(job.tensorboard) if job.tensorboard else None))
         models, comparison = _evaluate(fused, test)
-        metrics = evaluate.to_plain(models, comparison)
+        readout = readout_of(fused)
+        on_test = held(fused, readout, test)
+        metrics = evaluate.to_plain(models, comparison) | {"in_their_interval": on_test}
         golden = golden_rows(fused, source, job.seed)
-        content = _content(fused, test, metrics=metrics, training=_lineage(fused, test), golden=golden)
+        content = _content(fused, test, readout=readout, metrics=metrics, training=_lineage(fused, test), golden=golden)
     bundle = save_bundle(content, job.bundle, store)
     state.clear()
-    text = evaluate.table(models, comparison)
+    text = "\n".join(part for part in (evaluate.table(models, comparison), in_words(readout, on_test)) if part)
     return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
 
 
@@ -130,7 +133,7 @@ def _evaluate(fused: FittedNet, test: Rows) -> tuple[dict[str, Metrics], Compari
     examples, seed = fused.data.examples, fused.data.job.seed
     actual = examples.target[test]
     constant = np.full(len(test), np.median(examples.target[fused.rows]))
-    without = fused.target.inverse(fused.numbers.predict(test))
+    without = fused.numbers.target.inverse(fused.numbers.predict(test))
     together = fused.target.inverse(fused.predict(test))
     models = {"constant (median)": constant, "numbers only": without, "numbers and images": together}
     comparison = evaluate.compare(actual, without, together, examples.groups[test], seed)

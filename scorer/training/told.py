@@ -1,0 +1,97 @@
+"""What a fitted model tells beside its scores, from predictions out of fold: a correction of the target, intervals."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorer.errors import SettingsError
+from scorer.model.preprocessing import plain
+from scorer.model.readout import MAIN, Readout, ends
+from scorer.training.correction import fit_shift, shifted
+from scorer.training.fitted import FittedNet
+from scorer.training.folds import FOLDS, deal_folds
+from scorer.training.intervals import OutOfFold, fit_intervals
+from scorer.training.split import Rows
+
+Floats = npt.NDArray[np.float64]
+
+
+def corrected(fitted: FittedNet) -> FittedNet:
+    """The same, its way back to the target's unit shifted as `correction` says; as it is without a logarithm."""
+    kind, target = fitted.data.job.correction, fitted.target
+    rows = np.flatnonzero(np.isfinite(fitted.out_of_fold))
+    if kind == "none" or target.kind != "log" or not len(rows):
+        return fitted
+    truth, told = _truth(fitted)[rows] * target.scale, fitted.out_of_fold[rows] * target.scale
+    shift = fit_shift(kind, truth, told, np.ones(len(rows)))
+    return replace(fitted, prepared=replace(fitted.prepared, target=shifted(target, shift)))
+
+
+def readout_of(fitted: FittedNet) -> Readout:
+    """How the bundle's output is to be read. Raises SettingsError: nobody knows `interval_by` when scoring."""
+    job = fitted.data.job
+    found = fit_intervals(_seen(fitted), job.interval, job.interval_by) if job.interval else None
+    return Readout(intervals={MAIN: found} if found else {})
+
+
+def held(fitted: FittedNet, readout: Readout, rows: Rows) -> float | None:
+    """Share of the truths of listings that it was not fitted on inside their intervals; None without intervals."""
+    if MAIN not in readout.intervals:
+        return None
+    actual, by = fitted.data.examples.target[rows], fitted.data.job.interval_by
+    segments = {} if by is None else {by: _texts(fitted, by, rows)}
+    raw, targets = {MAIN: fitted.predict(rows)}, {MAIN: fitted.target}
+    low, high = ends(readout, targets, raw, _has_images(fitted, rows), segments)[MAIN]
+    return float(((low <= actual) & (actual <= high)).mean())
+
+
+def in_words(readout: Readout, on_test: float | None) -> str:
+    """What the intervals held, for people; empty where there are none."""
+    found = readout.intervals.get(MAIN)
+    if found is None:
+        return ""
+    seen = "; ".join(f"{band.group} {band.seen}" for band in found.bands[:6])
+    test = "" if on_test is None else f" On the test listings: {on_test:.1%}."
+    return f"{found.level:.0%} intervals held out of fold: {seen}.{test}"
+
+
+def _seen(fitted: FittedNet) -> OutOfFold:
+    """Predictions out of fold with and without images, where both are known."""
+    told = fitted.out_of_fold
+    bare = told if fitted.numbers is None else fitted.numbers.out_of_fold
+    rows = np.flatnonzero(np.isfinite(told) & np.isfinite(bare))
+    listings, by = fitted.rows[rows], fitted.data.job.interval_by
+    folds = deal_folds(fitted.data.examples.groups[fitted.rows], FOLDS, fitted.data.job.seed)
+    return OutOfFold(
+        truth=_truth(fitted)[rows],
+        with_images=told[rows],
+        without=bare[rows],
+        has_images=_has_images(fitted, listings),
+        fold=folds[rows],
+        segments=None if by is None else _texts(fitted, by, listings),
+    )
+
+
+def _truth(fitted: FittedNet) -> Floats:
+    """What the network should have said for the target to come out, float64 [m]."""
+    return fitted.target.forward(fitted.data.examples.target[fitted.rows])
+
+
+def _has_images(fitted: FittedNet, rows: Rows) -> npt.NDArray[np.bool_]:
+    return np.asarray((fitted.data.examples.images[rows] >= 0).any(axis=1), np.bool_)
+
+
+def _texts(fitted: FittedNet, by: str, rows: Rows) -> Sequence[str | None]:
+    kinds = {feature.name: feature.kind for feature in fitted.prepared.preprocessing.features}
+    if kinds.get(by) not in ("boolean", "category"):
+        raise SettingsError(
+            f"interval_by: {by!r} is no boolean or text feature of this model, so nobody knows it when scoring."
+            f" No bundle was written. It has: {', '.join(sorted(kinds)) or 'none'}."
+        )
+    column = plain(fitted.data.examples.table.column(by).combine_chunks())
+    texts: list[str | None] = pc.cast(column, pa.string()).take(pa.array(rows)).to_pylist()
+    return texts
