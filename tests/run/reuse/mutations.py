@@ -196,10 +196,10 @@ def _setting(world: World) -> None:
         {"images": {"truncated": "corrupt"}},
         {"images": {"max_bytes": 2000}},
         {"images": {}},
-        {"embeddings": {"dtype": "float16"}},
+        {"embeddings": {"dtype": "float16"}},  # by ETag
         {"embeddings": {"dtype": "float32"}},
         {"reuse": "embeddings"},
-        {"reuse": "rows"},
+        {"reuse": "rows", "embeddings": {}},  # not by content
         {"rows_per_unit": 7},
         {"audit_reuse": 0.3},
         {"audit_reuse": 0.0},
