@@ -100,7 +100,7 @@ def tensorflow_ways() -> dict[str, Way]:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def decode(data: object, size: object, ratio: int) -> object:
         pixels = tf.image.resize(tf.io.decode_jpeg(data, 3, ratio=ratio), [size, size], antialias=True)
         return tf.cast(tf.round(pixels), tf.uint8)

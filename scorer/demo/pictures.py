@@ -226,7 +226,8 @@ def _kept(colour: Colour, condition: float) -> Colour:
 
 def _mix(first: Colour, second: Colour, share: float) -> Colour:
     """From the first colour (share 0) to the second (share 1)."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(first, second, strict=True))  # type: ignore[return-value]
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+    return red, green, blue
 
 
 VIEWS: dict[str, Callable[[Pixels, Scene, Generator], None]] = {

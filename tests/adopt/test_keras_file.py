@@ -64,7 +64,7 @@ def test_a_lambda_is_refused_by_its_layers_name(tmp_path: Path) -> None:
 
 
 @keras.saving.register_keras_serializable(package="shop")
-class Twice(layers.Layer):  # type: ignore[misc]
+class Twice(layers.Layer):  # type: ignore[misc]  # Keras's classes come without types
     def call(self, inputs: Any) -> Any:
         return inputs * 2.0
 

@@ -374,7 +374,7 @@ def test_golden_rows_that_do_not_fit_their_bundle_are_refused(change: Callable[[
 
 def test_settings_that_make_no_sense_are_refused(bundle: Bundle) -> None:
     with pytest.raises(SettingsError, match="known: float32"):
-        Predictor(bundle, batch_images=4, batch_rows=4, precision="float8")  # type: ignore[arg-type]
+        Predictor(bundle, batch_images=4, batch_rows=4, precision="float8")  # type: ignore[arg-type]  # the very thing that is refused
     with pytest.raises(SettingsError, match="batch size below 1"):
         Predictor(bundle, batch_images=0, batch_rows=4)
 

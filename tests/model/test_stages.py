@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from scorer.model.stages import stages, train_last
 from scorer.model.towers import build_tower
 
 
-def tower(name: str, **changes: object) -> keras.Model:
-    return build_tower(32, "0..1", Recipe(name, (4, 8), 0 if name != "convolutions" else 5, "dense", (), (), **changes))  # type: ignore[arg-type]
+def tower(name: str, **changes: Any) -> keras.Model:
+    return build_tower(32, "0..1", Recipe(name, (4, 8), 0 if name != "convolutions" else 5, "dense", (), (), **changes))
 
 
 @pytest.mark.parametrize(

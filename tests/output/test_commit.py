@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -238,9 +239,9 @@ def test_an_own_publish_whose_answer_was_lost_counts_as_ours(tmp_path: Path, mon
     _, manifest = staged_run(str(tmp_path), "run-1", ["a"])
     put = ObjectStore.put
 
-    def twice(self: ObjectStore, *args: object, **conditions: object) -> str:
-        put(self, *args, **conditions)  # type: ignore[arg-type]
-        return put(self, *args, **conditions)  # type: ignore[arg-type]
+    def twice(self: ObjectStore, *args: Any, **conditions: Any) -> str:
+        put(self, *args, **conditions)
+        return put(self, *args, **conditions)
 
     monkeypatch.setattr(ObjectStore, "put", twice)
     assert ledger.publish(manifest, "m", ledger.read()).run_id == "run-1"

@@ -1,5 +1,7 @@
 """The shift of a log target: what it makes of means and of percentages."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -29,10 +31,10 @@ def test_no_other_shift_has_a_smaller_mean_absolute_percentage_error() -> None:
 
 
 @pytest.mark.parametrize("kind", ["smearing", "shift"])
-def test_a_listing_of_weight_two_counts_as_two(kind: str) -> None:
+def test_a_listing_of_weight_two_counts_as_two(kind: Literal["smearing", "shift"]) -> None:
     weights = CHANCE.integers(1, 4, 500)
-    weighted = fit_shift(kind, TRUTH[:500], TOLD[:500], weights.astype(float))  # type: ignore[arg-type]
-    repeated = fit_shift(kind, TRUTH[:500].repeat(weights), TOLD[:500].repeat(weights), np.ones(weights.sum()))  # type: ignore[arg-type]
+    weighted = fit_shift(kind, TRUTH[:500], TOLD[:500], weights.astype(float))
+    repeated = fit_shift(kind, TRUTH[:500].repeat(weights), TOLD[:500].repeat(weights), np.ones(weights.sum()))
     assert weighted == pytest.approx(repeated)
 
 

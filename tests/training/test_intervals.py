@@ -1,5 +1,7 @@
 """Intervals from out-of-fold residuals: what they hold, for whom, and what is said of it."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -49,9 +51,9 @@ def test_ends_hold_the_level_of_listings_that_they_were_not_made_from(level: flo
     st.lists(st.floats(-1e6, 1e6), max_size=60), st.sampled_from([0.5, 0.9, 0.99]), st.sampled_from(["both", "each"])
 )
 def test_the_prediction_is_never_outside_and_too_few_residuals_give_no_ends(
-    residuals: list[float], level: float, tails: str
+    residuals: list[float], level: float, tails: Literal["both", "each"]
 ) -> None:
-    ends = conformal_ends(np.array(residuals, np.float64), level, tails)  # type: ignore[arg-type]
+    ends = conformal_ends(np.array(residuals, np.float64), level, tails)
     of_a_tail = level if tails == "both" else (1 + level) / 2
     assert (ends is None) == (np.ceil((len(residuals) + 1) * of_a_tail) > len(residuals))
     assert ends is None or ends[0] <= 0 <= ends[1]

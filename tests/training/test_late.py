@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -35,9 +37,9 @@ def test_the_score_is_ridge_regression_also_without_each_fold(width: int) -> Non
     goal = (means @ np.linspace(-1, 1, width))[:, None] + np.random.default_rng(1).normal(size=(60, 1)) * 0.1
     found = fit_image_scores(values, slots, goal, folds)
 
-    def apart(score: object, rows: np.ndarray) -> float:
+    def apart(score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> float:
         """How far the score is from scikit-learn's with the best of all strengths."""
-        predicted = np.asarray(score(means))  # type: ignore[operator]
+        predicted = np.asarray(score(means))
         strengths = np.logspace(-6, 6, 200)
         models = (Ridge(alpha).fit(means[rows], goal[rows]) for alpha in strengths)
         return float(min(np.abs(model.predict(means).reshape(-1, 1) - predicted).max() for model in models))

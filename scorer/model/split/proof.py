@@ -1,6 +1,6 @@
 """Split and whole side by side on random listings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,9 +43,9 @@ class Listings:
     images: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.bool_]
 
-    def rows(self, chosen: npt.ArrayLike) -> "Listings":
+    def rows(self, chosen: npt.NDArray[np.intp]) -> "Listings":
         """Some of them."""
-        return Listings(self.features[chosen], self.images[chosen], self.mask[chosen])  # type: ignore[index]
+        return Listings(self.features[chosen], self.images[chosen], self.mask[chosen])
 
 
 def listings(wired: Wired, seed: int, rows: int = ROWS) -> Listings:
@@ -104,9 +104,9 @@ def insist_on_rows_alone(whole: Whole, wired: Wired) -> None:
         ) from None
 
 
-def scores(function: object, made: Listings) -> Scores:
+def scores(function: Callable[..., Mapping[str, tf.Tensor]], made: Listings) -> Scores:
     """float32 [B] by output."""
-    return _numpy(function(tf.constant(made.features), tf.constant(made.images), tf.constant(made.mask)))  # type: ignore[operator]
+    return _numpy(function(tf.constant(made.features), tf.constant(made.images), tf.constant(made.mask)))
 
 
 def _numpy(outputs: Mapping[str, tf.Tensor]) -> Scores:

@@ -154,7 +154,7 @@ def test_a_model_whose_rows_depend_on_each_other_is_refused() -> None:
 
 
 def test_a_model_of_code_is_refused() -> None:
-    class Own(keras.Model):  # type: ignore[misc]
+    class Own(keras.Model):  # type: ignore[misc]  # Keras's classes come without types
         def call(self, inputs: Any) -> Any:
             return inputs
 
