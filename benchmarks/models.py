@@ -23,9 +23,9 @@ from benchmarks.photographs import generated
 from benchmarks.tables import FEATURES, features
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.model.bundle import BundleContent, save_bundle
+from scorer.model.freezing import freeze
 from scorer.model.fused import Recipe, build_fused
 from scorer.model.golden import GoldenRow
-from scorer.model.graphs import freeze
 from scorer.model.preprocessing import NumberFeature, Preprocessing
 from scorer.model.target import TargetTransform
 from scorer.model.towers import convolutions

@@ -29,9 +29,9 @@ def make_bundle(uri: str, store: ObjectStore | None = None, seed: int = 3) -> No
 
     from scorer.intake.pixels import PixelSpec, decode_image
     from scorer.model.bundle import BundleContent, save_bundle
+    from scorer.model.freezing import freeze
     from scorer.model.fused import Recipe, build_fused
     from scorer.model.golden import GoldenRow
-    from scorer.model.graphs import freeze
     from scorer.model.intervals import Band, Intervals
     from scorer.model.preprocessing import BooleanFeature, CategoryFeature, NumberFeature, Preprocessing
     from scorer.model.readout import Readout

@@ -17,8 +17,9 @@ from scorer.adopt.keras_file import load_keras
 from scorer.adopt.mlflow_folder import keras_file
 from scorer.errors import SettingsError
 from scorer.intake.pixels import PixelSpec, decode_image
-from scorer.model import golden, graphs
+from scorer.model import golden
 from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
+from scorer.model.freezing import freeze
 from scorer.model.golden import GoldenRow
 from scorer.model.predictor import verify_bundle
 from scorer.model.preprocessing import Preprocessing
@@ -213,8 +214,8 @@ def _content(
         target_column=job.target,
         target=target,
         target_sd=_target_sd(job, target, rows),
-        image_tower=graphs.freeze(found.tower, pixels, ["embedding"]),
-        head=graphs.freeze(found.head if job.missing_images == "blank" else _insisting(found), signature),
+        image_tower=freeze(found.tower, pixels, ["embedding"]),
+        head=freeze(found.head if job.missing_images == "blank" else _insisting(found), signature),
         embedding_size=embedding,
         outputs=found.outputs,
         metrics={},

@@ -106,7 +106,9 @@ def verify(
         from scorer.objectstore import ObjectStore
 
         if golden:
-            with hushed():
+            from scorer.model.tensorflow_alone import tensorflow_alone
+
+            with tensorflow_alone():
                 from scorer.model.predictor import verify_bundle
             typer.echo(verify_bundle(bundle, ObjectStore()))
             return

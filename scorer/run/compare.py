@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from scorer.errors import InputChanged, Interrupted
 from scorer.intake.ids import read_ids
+from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import ObjectStore, canonical, join, parse
 from scorer.output.attempts import Attempts
 from scorer.output.predictions import MAIN_OUTPUT
@@ -26,7 +27,6 @@ from scorer.run.check import check
 from scorer.run.plan import make_plan
 from scorer.run.tools import Tools
 from scorer.settings import Job
-from scorer.telemetry import hushed
 
 Floats = npt.NDArray[np.float64]
 
@@ -160,7 +160,7 @@ def _score(job: Job, tools: Tools, take: Callable[[UnitResult], object]) -> Side
     checked = check(job, tools.store)
     bundle, place = checked.bundle, str(checked.partition)
     ids = read_ids(checked.partition, tools.store)
-    with hushed():
+    with tensorflow_alone():
         from scorer.run.retries import score_all
         from scorer.run.worker import batch_images, worker
     plan = make_plan(bundle.digest, checked, ids, job, batch_images(bundle, job))

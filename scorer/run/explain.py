@@ -18,12 +18,12 @@ from scorer.intake.rows import ID, IMAGES, image_lists, scan
 from scorer.model.bundle import Bundle
 from scorer.model.preprocessing import kind_of, plain
 from scorer.model.readout import MAIN
+from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import ObjectStore
 from scorer.output.quarantine import Refusals
 from scorer.run.check import Checked, check
 from scorer.run.explanation import Explanation, FeatureEffect, ImageEffect
 from scorer.settings import Job
-from scorer.telemetry import hushed
 
 if TYPE_CHECKING:
     from scorer.model.predictor import Predictor
@@ -58,7 +58,7 @@ def explain(job: Job, listing_id: str, store: ObjectStore) -> Explanation:
     checked = check(job, store)
     row = _row(listing_id, checked, store)
     images = _load(image_lists(row.column(IMAGES))[0], checked, job, store)
-    with hushed():
+    with tensorflow_alone():
         from scorer.model.predictor import Predictor
 
     features = checked.bundle.preprocessing.names

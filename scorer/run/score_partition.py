@@ -13,6 +13,7 @@ from scorer.contracts import built_in
 from scorer.errors import AuditError, InputChanged, Interrupted
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Unit, is_unchanged
+from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import join, trusted
 from scorer.output import distribution, predictions, tally
 from scorer.output.audit import audit
@@ -34,7 +35,6 @@ from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.run.unit_work import Rules
 from scorer.settings import Job
-from scorer.telemetry import hushed
 
 if TYPE_CHECKING:
     from scorer.run.score_units import Worker
@@ -140,7 +140,7 @@ def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
 
 def _batch_images(checked: Checked, job: Job, tools: Tools) -> int:
     """Images per forward pass. Imports TensorFlow, some 8 s: only where there is something to compute."""
-    with hushed(), tools.stages(LOADING):
+    with tensorflow_alone(), tools.stages(LOADING):
         from scorer.run.worker import batch_images
     with tools.stages("measure the batch size"):
         return batch_images(checked.bundle, job)
@@ -170,7 +170,7 @@ def _compute(todo: list[Unit], start: Start, known: Known | None) -> None:
     if not todo:
         return
     tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
-    with hushed(), tools.stages(LOADING):
+    with tensorflow_alone(), tools.stages(LOADING):
         from scorer.run.retries import score_all
 
     rows = sum(unit.rows for unit in todo)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from scorer.model import graphs
+from scorer.model.freezing import freeze
 from scorer.training.images import Embeddings, ImageCache, Pixels
 from scorer.training.state import replace_file
 
@@ -45,7 +46,7 @@ class Embedded:
 
 def frozen_tower(tower: keras.Model, size: int) -> bytes:
     """The graph of an image tower: uint8 [B, S, S, 3] "pixels" -> float32 [B, D] "embedding"."""
-    return graphs.freeze(tower, {"pixels": tf.TensorSpec([None, size, size, 3], tf.uint8)}, outputs=("embedding",))
+    return freeze(tower, {"pixels": tf.TensorSpec([None, size, size, 3], tf.uint8)}, outputs=("embedding",))
 
 
 def embed_images(

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.partitions import Partition
-from scorer.model import graphs
 from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
+from scorer.model.freezing import freeze
 from scorer.model.fused import OUTPUT
 from scorer.model.towers import build_tower
 from scorer.objectstore import ObjectStore
@@ -172,7 +172,7 @@ def _frozen_head(fused: FittedNet) -> bytes:
         "embeddings": tf.TensorSpec([None, None, fused.embedded.size], tf.float32),
         "mask": tf.TensorSpec([None, None], tf.bool),
     }
-    return graphs.freeze(head, signature)
+    return freeze(head, signature)
 
 
 def _profile(fused: FittedNet, test: Rows) -> dict[str, Any]:

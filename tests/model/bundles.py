@@ -14,8 +14,8 @@ import tensorflow as tf
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.model.bundle import BundleContent
 from scorer.model.digests import NAME, Digests
+from scorer.model.freezing import freeze
 from scorer.model.golden import LIMITS, GoldenRow
-from scorer.model.graphs import freeze
 from scorer.model.preprocessing import CategoryFeature, NumberFeature, Preprocessing
 from scorer.model.target import TargetTransform
 from tests import images

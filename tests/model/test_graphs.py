@@ -12,7 +12,8 @@ from tensorflow.core.framework import graph_pb2
 
 from scorer.errors import BundleError
 from scorer.model import graph_safety
-from scorer.model.graphs import check_graph, freeze, load_graph
+from scorer.model.freezing import freeze
+from scorer.model.graphs import check_graph, load_graph
 
 SIZE = 32
 PIXELS = {"pixels": tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8)}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from scorer.errors import InputError, ScorerError
 from scorer.intake.partitions import Unit
 from scorer.intake.rows import IMAGES, image_table, scan
+from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import ObjectStore
 from scorer.output.tally import Tally
 from scorer.run.check import Checked
@@ -15,7 +16,6 @@ from scorer.run.doctor.finding import Finding, fail, ok, warn
 from scorer.run.plan import Plan
 from scorer.run.tools import Tools
 from scorer.settings import Job
-from scorer.telemetry import hushed
 
 IMAGES_TO_TRY = 20
 BATCH = 32
@@ -23,7 +23,7 @@ BATCH = 32
 
 def findings(checked: Checked, job: Job, tools: Tools) -> Iterator[Finding]:
     """Golden rows, then the images, then the devices that did the work. Imports TensorFlow."""
-    with hushed():
+    with tensorflow_alone():
         from scorer.run.score_units import score_units
         from scorer.run.worker import worker
 

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from scorer.errors import BundleError, SettingsError
 from scorer.model import graphs
+from scorer.model.freezing import freeze
 from scorer.model.split import Split, Wiring, rules, split
 from scorer.model.split.proof import TOLERANCE, Listings, listings, scores
 from tests.model.split import architectures
@@ -46,7 +47,7 @@ def by_halves(found: Split, rows: Listings, width: int) -> dict[str, Any]:
 
 def frozen_tower(found: Split) -> bytes:
     size = found.wired.size
-    return graphs.freeze(found.tower, {"pixels": tf.TensorSpec([None, size, size, 3], tf.uint8)}, ["embedding"])
+    return freeze(found.tower, {"pixels": tf.TensorSpec([None, size, size, 3], tf.uint8)}, ["embedding"])
 
 
 def frozen_head(found: Split) -> bytes:
@@ -55,7 +56,7 @@ def frozen_head(found: Split) -> bytes:
         "embeddings": tf.TensorSpec([None, None, found.embedding_size], tf.float32),
         "mask": tf.TensorSpec([None, None], tf.bool),
     }
-    return graphs.freeze(found.head, signature)
+    return freeze(found.head, signature)
 
 
 def assert_close(found: dict[str, Any], expected: Any) -> None:
