@@ -5,7 +5,6 @@ condition; it shows in the photos. So a model that sees them must do better than
 """
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.random import Generator
 
+from scorer import machine
 from scorer.demo.photos import FLAWS, FOLDER, Photo
 from scorer.demo.pictures import Scene
 
@@ -134,7 +134,7 @@ def make_market(directory: Path, seed: int = 0, listings: int = 600, nights: int
     folder.mkdir(parents=True, exist_ok=True)
     market.images.unlink(missing_ok=True)
     market.images.symlink_to(folder.relative_to(directory))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         for _ in pool.map(lambda photo: photo.write(folder), market.photos):
             pass
     about = {"made_by": "scorer demo", "seed": seed, "listings": listings, "nights": list(keys)}

@@ -1,7 +1,6 @@
 """The tf.data chain from image URIs to embeddings in batches of fixed size, readable top to bottom."""
 
 import itertools
-import os
 import queue
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from scorer import machine
 from scorer.errors import ImageFault
 from scorer.intake.batches import ImageBatch, Memory, Request
 from scorer.intake.fetch import Fetcher, ImagePlaces
@@ -102,7 +102,7 @@ class ImagePipeline:
         self._fetcher, self._places = fetcher, places
         self._spec, self._limits, self._stages = spec, limits, stages
         self._batch_images, self._embed, self._memory = batch_images, embed, memory
-        threads = speed.decode_threads or os.cpu_count() or 1
+        threads = speed.decode_threads or machine.cores()
         self._calls = threads + passes + SPARE_CALLS
         self._ahead = max(speed.buffered_batches, -(-2 * speed.fetch_concurrency // batch_images))
         self._isolated = IsolatedDecoder(spec, limits, threads)

@@ -1,13 +1,12 @@
 """How many images a forward pass should take on this machine: measured once, when the plan is made."""
 
-import os
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
+from scorer import machine
 from scorer.model.predictor import Predictor
 
 CANDIDATES = (16, 32, 64, 128, 256)
@@ -17,9 +16,6 @@ fit into the caches beside what the other cores decode: 3.66 CPU-ms an image of 
 
 MEMORY_SHARE = 0.6
 """Of this machine's or container's memory, that a size may lead to; a CPU that runs out of it kills the process."""
-
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where a container finds its own: control groups of version 2, and of version 1."""
 
 CANDIDATES_ON_GPU = (256, 512, 1024, 2048)
 
@@ -40,7 +36,7 @@ def fastest_batch(predictor: Predictor) -> int:
     """
     sizes = CANDIDATES_ON_GPU if "GPU" in predictor.devices[0] else CANDIDATES
     best, best_time = sizes[0], np.inf
-    before, most, began = _resident(), MEMORY_SHARE * _memory(), time.monotonic()
+    before, most, began = _resident(), MEMORY_SHARE * machine.memory(), time.monotonic()
     for size in sizes:
         started = time.monotonic()
         predictor.batch_images = size
@@ -73,10 +69,3 @@ def _seconds_per_image(predictor: Predictor, size: int) -> float:
 def _resident() -> int:
     """The most bytes that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _memory() -> int:
-    """Bytes that this process may take: the container's limit, or what the machine has."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = (path.read_text().strip() for path in LIMITS if path.is_file())
-    return min([pages, *(int(text) for text in found if text.isdigit())])

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from scorer import machine
 from scorer.errors import BundleError, SettingsError, Terminal
 from scorer.model import golden_check
 from scorer.model.bundle import Bundle, load_bundle
@@ -166,7 +166,7 @@ class Predictor:
     @property
     def callers(self) -> int:
         """How many threads it takes to keep this machine busy."""
-        return self.passes or os.cpu_count() or 1
+        return self.passes or machine.cores()
 
     def embed(self, pixels: Pixels) -> Floats:
         """Embeddings of any number of images.

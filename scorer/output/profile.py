@@ -1,8 +1,10 @@
 """Where the time of a run went, and what set the pace: one sentence, and the setting to change."""
 
-import os
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from scorer.machine import all_cores, busy_seconds, cores, gpus
 from scorer.settings import Settings
 from scorer.telemetry import Stages
 
@@ -12,8 +14,30 @@ SCORING = "scoring"
 LOADING = "load TensorFlow"
 """What only the first run of a process takes long for."""
 
-DRIVER = Path("/proc/driver/nvidia/gpus")
-"""Where NVIDIA's driver lists its GPUs, one folder each: known without TensorFlow, also in a container."""
+OTHERS = "cores busy with other work"
+"""A level: of the machine's other processes and its host, while scoring."""
+
+
+BUSY = 0.8
+"""Share of the cores from which on none counts as idle."""
+
+NOISE = 0.2
+"""Cores that the system itself may take."""
+
+
+NONE = {"mean": 0.0}
+
+
+@contextmanager
+def scoring(stages: Stages, rows: int) -> Iterator[None]:
+    """Around all that is scored, `rows` in number: its time, and what else the machine did meanwhile."""
+    began, own, all_ = time.perf_counter(), time.process_time(), busy_seconds()
+    try:
+        with stages(SCORING, rows, time.process_time):
+            yield
+    finally:
+        wall, own, all_ = time.perf_counter() - began, time.process_time() - own, busy_seconds() - all_
+        stages.gauge(OTHERS, round(max(0.0, all_ - own) / max(wall, 1e-3), 2))
 
 
 class Profile(Settings):
@@ -26,8 +50,10 @@ class Profile(Settings):
     """Of the whole process."""
     cores_busy: float = 0.0
     """CPU time over wall time: how many cores were at work, on average."""
+    others_cores: float = 0.0
+    """Cores that other processes of the machine, or its host, kept busy meanwhile, on average."""
     cores: int = 0
-    """Of the machine."""
+    """That may be used: of the machine or of the container's quota."""
     gpus: int = 0
     """Of the machine."""
     batches_under_way: float = 0.0
@@ -46,33 +72,26 @@ def profile(stages: Stages, images: int) -> Profile:
     if not images or SCORING not in seen:
         return Profile(cores=cores(), gpus=gpus())
     wall, cpu = max(seen[SCORING]["wall_s"], 1e-3), seen[SCORING]["cpu_s"]
+    levels = stages.levels()
+    others = levels.get(OTHERS, NONE)["mean"]
     return Profile(
         images=images,
         images_per_s=round(images / wall, 1),
         cpu_ms_per_image=round(1000 * cpu / images, 3),
         cores_busy=round(cpu / wall, 2),
+        others_cores=round(others, 2),
         cores=cores(),
         gpus=gpus(),
-        batches_under_way=stages.levels().get("batches under way", {"mean": 0.0})["mean"],
-        bottleneck=_sentence(seen, images, cpu / wall / cores()),
+        batches_under_way=levels.get("batches under way", NONE)["mean"],
+        bottleneck=_sentence(seen, images, cpu / wall, others),
     )
 
 
-def cores() -> int:
-    """Of this machine."""
-    return os.cpu_count() or 1
-
-
-def gpus() -> int:
-    """NVIDIA GPUs of this machine."""
-    return len(list(DRIVER.iterdir())) if DRIVER.is_dir() else 0
-
-
-def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float) -> str:
+def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float, others: float) -> str:
     def share(stage: str) -> float:
         return seen.get(stage, {"wall_s": 0.0})["wall_s"] / max(seen[SCORING]["wall_s"], 1e-3)
 
-    if busy >= 0.8:
+    if busy >= BUSY * cores():
         decode = 1000 * seen["decode"]["cpu_s"] / images
         rest = 1000 * seen[SCORING]["cpu_s"] / images - decode
         larger = "Decoding" if decode >= rest else "The forward pass"
@@ -84,6 +103,12 @@ def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float) -> st
         return (
             f"The object store set the pace: {share('wait for images'):.0%} of the time was spent waiting for images."
             " Raise speed.fetch_concurrency, or bring the job nearer to its bucket."
+        )
+    if others > NOISE and busy + others >= BUSY * all_cores():
+        return (
+            f"Other work on this machine set the pace: it took {others:.1f} of {all_cores()} cores, this run took"
+            f" {busy:.1f}."
+            " Run them one after the other, or give this one cores of its own."
         )
     if share("image tower") >= share("decode"):
         return (

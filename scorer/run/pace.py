@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from scorer.machine import cores, gpus
 from scorer.objectstore import ObjectStore
 from scorer.output.manifest import RunManifest
-from scorer.output.profile import LOADING, SCORING, cores, gpus
+from scorer.output.profile import LOADING, SCORING
 from scorer.run.history import past_runs
 from scorer.settings import Job, Speed
 

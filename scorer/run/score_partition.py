@@ -1,6 +1,5 @@
 """One partition, from listings to published predictions. Start reading here."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,7 +20,7 @@ from scorer.output.commit import Ledger, Seen
 from scorer.output.distribution import Distributions
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, Expected, RunManifest, Staged, versions
-from scorer.output.profile import LOADING, SCORING, profile
+from scorer.output.profile import LOADING, profile, scoring
 from scorer.output.quarantine import Refusals
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
@@ -180,7 +179,7 @@ def _compute(todo: list[Unit], start: Start, known: Known | None) -> None:
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
     with (
         _ready(plan, start, known) as ready,
-        tools.stages(SCORING, computed, time.process_time),
+        scoring(tools.stages, computed),
     ):
         progress = tools.reporter.progress(place, rows)
         try:

@@ -58,7 +58,7 @@ class Speed(Settings):
     """Image requests in flight at the object store. Local files are read by the decoding threads."""
 
     decode_threads: int = Field(0, ge=0)
-    """Threads that decode and resize; 0: one per core."""
+    """Threads that decode and resize; 0: one per core that the container may use."""
 
     buffered_batches: int = Field(3, gt=0)
     """Batches of images fetched ahead of the forward pass; more of small ones, so that every connection has work.

@@ -1,7 +1,6 @@
 """The batch size is the fastest that fits, and of those that are about as fast the smallest."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -61,7 +60,7 @@ def test_a_size_that_would_take_too_much_of_the_memory_is_not_even_tried(
 ) -> None:
     held = iter([size * GIB for size in (1.0, 1.5, 1.5, 2, 2, 3, 3, 4, 4)])
     monkeypatch.setattr(batch_size, "_resident", lambda: next(held))
-    monkeypatch.setattr(batch_size, "_memory", lambda: 8 * GIB)  # of which 4.8 may be taken
+    monkeypatch.setattr("scorer.machine.memory", lambda: 8 * GIB)  # of which 4.8 may be taken
     tried = timed(monkeypatch, lambda size: 1 / size)
     assert fastest_batch(predictor) == 64
     assert tried == [16, 32, 64]
@@ -91,15 +90,3 @@ def test_gpus_are_offered_larger_ones(predictor: Predictor, monkeypatch: pytest.
 
 def test_it_is_measured_with_the_real_model_on_as_many_threads_as_the_run_has(predictor: Predictor) -> None:
     assert fastest_batch(predictor) in CANDIDATES
-
-
-def test_a_containers_limit_counts_where_it_is_below_the_machines_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = batch_size._memory()
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(batch_size, "LIMITS", (limit, tmp_path / "none"))
-    limit.write_text(f"{whole // 2}\n")
-    assert batch_size._memory() == whole // 2
-    limit.write_text("max\n")
-    assert batch_size._memory() >= whole

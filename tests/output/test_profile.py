@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scorer.output.profile import SCORING, profile
+from scorer.output.profile import OTHERS, SCORING, profile, scoring
 from scorer.telemetry import Stages
 
 
@@ -23,7 +23,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, wall: float, cpu: float, **stages: tup
             patch.setattr(time, "perf_counter", clock(wall_s))
             with made(name.replace("_", " "), cpu_clock=clock(cpu_s)):
                 pass
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     return made
 
 
@@ -47,6 +47,29 @@ def test_a_slow_accelerator_and_slow_decoding_are_told_apart(monkeypatch: pytest
     assert profile(stages, 100).bottleneck.startswith("The forward pass set the pace: 0.9 threads were in it")
     stages = seen(monkeypatch, 10, 8, decode=(12, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
     assert profile(stages, 100).bottleneck.startswith("Decoding set the pace: 1.2 threads were at it")
+
+
+def test_cores_that_others_took_are_not_called_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    stages = seen(monkeypatch, 10, 8, decode=(12, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
+    stages.gauge(OTHERS, 1.1)
+    found = profile(stages, 100)
+    assert found.bottleneck.startswith(
+        "Other work on this machine set the pace: it took 1.1 of 2 cores, this run took 0.8."
+    )
+    assert found.others_cores == 1.1
+
+
+def test_what_other_processes_do_meanwhile_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages()
+    busy = iter([100.0, 103.0])
+    monkeypatch.setattr("scorer.output.profile.busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(time, "perf_counter", clock(1.0))
+    monkeypatch.setattr(time, "process_time", clock(0.25))
+    with scoring(stages, 1):
+        pass
+    # The machine's 3 s less our 0.75 (the stage inside looks at the clocks as well), in 3 s.
+    assert stages.levels()[OTHERS]["mean"] == 0.75
 
 
 def test_a_run_without_images_has_nothing_to_say() -> None:

@@ -310,7 +310,7 @@ def test_a_child_that_dies_counts_as_failed_and_its_cores_and_settings_are_its_o
     market: Market, child: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCORER_ROWS_PER_UNIT", "3")
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3})
     said = io.StringIO()
     voice = Tools(market.store, Reporter(said, people=False))
     plan = plan_of(market, parallel=2)

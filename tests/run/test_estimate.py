@@ -17,7 +17,7 @@ from tests.run.nights import STORE, manifest, publish
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setattr("scorer.run.pace.gpus", lambda: 0)
 
 

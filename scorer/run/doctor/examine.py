@@ -23,7 +23,7 @@ def examine(job: Job, tools: Tools, *, quick: bool = False) -> Iterator[Finding]
     """
     found = Inputs()
     everywhere = [job.listings, job.bundle, job.predictions, job.quarantine_uri, job.state_uri]
-    yield from guarded("machine", partial(machine.findings, job.speed))
+    yield from guarded("machine", machine.findings)
     yield from guarded("extras", partial(reach.findings, job))
     yield from guarded("credentials", partial(store.credentials, everywhere))
     yield from guarded("places", partial(store.places, job, tools.store))

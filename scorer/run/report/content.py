@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from scorer.machine import cores
 from scorer.output.distribution import Distributions
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, RunManifest, versions
-from scorer.output.profile import cores
 from scorer.output.reference import training
 from scorer.output.tally import Fault
 from scorer.pages.plots import Curve
