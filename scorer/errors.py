@@ -102,6 +102,12 @@ class NothingToDo(ScorerError):
     exit_code = 99
 
 
+class ShareDone(ScorerError):
+    """Not a failure: this shard's units are finished, others' are not. Nothing is published yet; the last one does."""
+
+    exit_code = 0
+
+
 class ImageFault(Exception):
     """One image cannot be used. It costs its own listing this image and touches nothing else.
 

@@ -21,8 +21,8 @@ app = typer.Typer(
 )
 
 EXIT_CODES = """\b
-Exit codes: 0 published (or published already), 2 settings, 3 input, contract or bundle, 4 gate or audit,
-5 another run published, 70 a bug, 75 start again (stopped, store out of reach), 99 nothing to do."""
+Exit codes: 0 published (or published already; a shard: its share is done), 2 settings, 3 input, contract or bundle,
+4 gate or audit, 5 another run published, 70 a bug, 75 start again (stopped, store out of reach), 99 nothing to do."""
 
 
 @contextmanager

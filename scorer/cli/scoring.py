@@ -49,6 +49,9 @@ def score(
     audit_reuse: Annotated[
         float | None, typer.Option(help="Share of what is taken over that is computed all the same, and compared.")
     ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="0/3, 1/3, 2/3: one of three equal shares; the last to finish publishes.")
+    ] = None,
     summary: Annotated[
         str | None, typer.Option(help="File for the outcome as one line of JSON, however the run ends; - for stdout.")
     ] = None,
@@ -58,6 +61,7 @@ def score(
         flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
         flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
         flags |= {"reuse": reuse, "reuse_from": reuse_from, "audit_reuse": audit_reuse, "embeddings.uri": embeddings}
+        flags |= {"shard": shard}
         wanted = load(Job, file=job, flags=flags)
         if dry_run:
             _print_estimate(wanted)

@@ -81,7 +81,7 @@ class RunManifest(Settings):
     units: int
     """Work units of the plan."""
     units_done_earlier: int
-    """Units that an earlier, interrupted start of this run had finished."""
+    """Units that this start found finished: by an earlier, interrupted one, or by other shards."""
     started_at: datetime
     finished_at: datetime
     seconds: float

@@ -2,9 +2,11 @@
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from scorer.output.tally import Tally, add
 from scorer.run.agreement import Agreement, Movers, agreement
 from scorer.run.check import check
 from scorer.run.plan import make_plan
+from scorer.run.retries import finish_all
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
@@ -152,7 +155,9 @@ def compare(job: Job, bundles: tuple[str, str], tools: Tools, out: str | None = 
 def _job(job: Job, bundle: str, scratch: str) -> Job:
     """The job by one of the bundles, with nothing to publish to."""
     places = {"predictions": join(scratch, "predictions"), "quarantine": None, "state": None}
-    return job.model_copy(update={**places, "bundle": bundle, "bundle_digest": None, "force": False, "reuse": "none"})
+    return job.model_copy(
+        update={**places, "bundle": bundle, "bundle_digest": None, "force": False, "reuse": "none", "shard": None}
+    )
 
 
 def _score(job: Job, tools: Tools, take: Callable[[UnitResult], object]) -> Side:
@@ -161,20 +166,19 @@ def _score(job: Job, tools: Tools, take: Callable[[UnitResult], object]) -> Side
     bundle, place = checked.bundle, str(checked.partition)
     ids = read_ids(checked.partition, tools.store)
     with tensorflow_alone():
-        from scorer.run.retries import score_all
-        from scorer.run.worker import batch_images, worker
-    plan = make_plan(bundle.digest, checked, ids, job, batch_images(bundle, job))
+        from scorer.run.engines import local
+        from scorer.run.worker import fitting_batch, worker
+    plan = make_plan(bundle.digest, checked, ids, job, fitting_batch(bundle, job))
     attempts = Attempts(join(job.state_uri, "attempts"), bundle.digest, ObjectStore())
     text = f"{place} by {bundle.name} {bundle.version}: {plan.rows:,} rows in {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=plan.rows, units=len(plan.units))
     tallies, began = [], time.monotonic()
     with worker(plan, checked, job, Tools(tools.store, tools.reporter, stop=tools.stop)) as ready:
         progress = tools.reporter.progress(place, plan.rows)
-        for result in score_all(plan.units, attempts, ready, tools.reporter):
-            take(result)
-            attempts.finish(result.unit.id)
-            tallies.append(result.tally)
-            progress.advance(result.tally.rows_in, result.tally.images_read, result.tally.degraded)
+        run = partial(local.run, worker=ready, save=take, attempts=attempts)
+        for done in finish_all(plan.units, Counter(), run, tools.reporter):
+            tallies.append(done.tally)
+            progress.advance(done.tally.rows_in, done.tally.images_read, done.tally.degraded)
         progress.finish()
     seconds = round(time.monotonic() - began, 3)
     return Side(bundle.uri, bundle.name, bundle.version, bundle.digest, bundle.target_column, add(tallies), seconds)

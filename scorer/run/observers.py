@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from scorer.errors import AuditError, NothingToDo, ScorerError
+from scorer.errors import AuditError, NothingToDo, ScorerError, ShareDone
 from scorer.output.manifest import RunManifest
 from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
-Outcome = Literal["running", "published", "published already", "refused", "failed", "nothing to do"]
+Outcome = Literal["running", "published", "published already", "refused", "failed", "nothing to do", "share done"]
 
 
 @dataclass
@@ -46,6 +46,9 @@ class Account:
         """Note the end."""
         self.ended = datetime.now(UTC)
         if error is None:
+            return
+        if isinstance(error, ShareDone):
+            self.outcome = "share done"
             return
         self.error = str(error)
         self.exit_code = error.exit_code if isinstance(error, ScorerError) else ScorerError.exit_code

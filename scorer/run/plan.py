@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import importlib.util
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -15,7 +15,7 @@ from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Seen
 from scorer.output.staging import Staging
 from scorer.run.check import Checked
-from scorer.settings import Job, Settings
+from scorer.settings import Job, Settings, Shard
 
 OPTIONAL_DECODERS = ("pillow_heif",)
 """Packages that are there or not, and with them whether a format's images can be used."""
@@ -88,9 +88,27 @@ def make_plan(digest: str, checked: Checked, ids: Ids, job: Job, batch_images: i
         rows=checked.partition.rows,
         ids_checksum=ids.checksum,
         repeated_ids=tuple(sorted(ids.repeated)),
-        units=cut(checked.partition, checked.bundle.rows_within(UNIT_BYTES, job.rows_per_unit), digest),
+        units=units_of(checked, job, digest),
         batch_images=batch_images,
     )
+
+
+def units_of(checked: Checked, job: Job, digest: str) -> tuple[Unit, ...]:
+    """The units of a plan: whoever makes it finds the same ones."""
+    return cut(checked.partition, checked.bundle.rows_within(UNIT_BYTES, job.rows_per_unit), digest)
+
+
+def dealt(units: Sequence[Unit], shard: Shard | None) -> tuple[Unit, ...]:
+    """The units of one shard, in the order of the plan: largest first they are dealt like cards.
+
+    The plan alone decides, never what is finished by now: two shards that look at different moments would leave units
+    to each other. Shares differ by one unit at most, and each goes through the whole partition, so that a corner with
+    more images is everybody's.
+    """
+    if shard is None:
+        return tuple(units)
+    largest_first = sorted(range(len(units)), key=lambda place: -units[place].rows)
+    return tuple(units[place] for place in sorted(largest_first[shard.number :: shard.of]))
 
 
 def planned(digest: str, partition_state: str, store: ObjectStore) -> Plan | None:
@@ -104,11 +122,11 @@ def planned(digest: str, partition_state: str, store: ObjectStore) -> Plan | Non
 def unfinished(
     plan: Plan | None, digest: str, checked: Checked, job: Job, partition_state: str, store: ObjectStore
 ) -> tuple[Unit, ...]:
-    """The units that are still to be scored, of the plan that is there, or of the one that would be made."""
+    """The units that this job still has to score, of the plan that is there, or of the one that would be made."""
     if plan is None:
-        return cut(checked.partition, job.rows_per_unit, digest)
+        return dealt(units_of(checked, job, digest), job.share)
     finished = Staging(join(plan.folder(partition_state), "units"), plan.run_id, store).finished()
-    return tuple(unit for unit in plan.units if unit.id not in finished)
+    return tuple(unit for unit in dealt(plan.units, job.share) if unit.id not in finished)
 
 
 def freeze(plan: Plan, partition_state: str, store: ObjectStore) -> Plan:

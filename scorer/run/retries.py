@@ -2,41 +2,43 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Generator, Sequence
 
 from scorer.intake.partitions import Unit
-from scorer.output.attempts import LAST, Attempts
-from scorer.output.staging import UnitResult
-from scorer.run.engines import local
-from scorer.run.score_units import Worker
+from scorer.output.attempts import LAST
+from scorer.run.engines import Run
+from scorer.run.stage_units import UnitDone
 from scorer.telemetry import Reporter
 
 PAUSE_S = 2.0
 """Before the second attempt, at most; doubled before the third."""
 
 
-def score_all(todo: Sequence[Unit], attempts: Attempts, worker: Worker, reporter: Reporter) -> Iterator[UnitResult]:
-    """The result of every unit, in some order.
+def finish_all(
+    todo: Sequence[Unit], tried: Counter[str], run: Run, reporter: Reporter
+) -> Generator[UnitDone, None, None]:
+    """Every unit once it is staged, in some order.
 
     Before its last attempt a unit with images that the store may still deliver is given up and tried again; on the
-    last one such an image degrades its row as image_unreachable. Attempts of earlier starts count.
+    last one such an image degrades its row as image_unreachable.
 
-    Raises:
-        InputError, InputChanged, StoreUnreachable: the units in hand stay unfinished; those yielded are done.
+    Args:
+        todo: the units.
+        tried: unit -> attempts of earlier starts.
+        run: of an engine; raises what this raises.
+        reporter: is told of further attempts.
     """
-    tried = attempts.unfinished()
     pause = PAUSE_S
     while todo:
         last = frozenset(unit.id for unit in todo if tried[unit.id] >= LAST - 1)
         again: list[Unit] = []
-        for result in local.run(todo, replace(worker, isolated=last, begin=attempts.begin)):
-            if not result.transient_faults or result.unit.id in last:
-                yield result
+        for done in run(todo, last):
+            if done.staged:
+                yield done
                 continue
-            attempts.give_up(result.unit.id)
-            tried[result.unit.id] += 1
-            again.append(result.unit)
+            tried[done.unit.id] += 1
+            again.append(done.unit)
         if again:
             text = f"{len(again)} work unit(s) with images that the store did not deliver: trying again."
             reporter.event("trying again", text, units=len(again))

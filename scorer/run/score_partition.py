@@ -1,18 +1,15 @@
 """One partition, from listings to published predictions. Start reading here."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from scorer.contracts import built_in
-from scorer.errors import AuditError, InputChanged, Interrupted
+from scorer.errors import InputChanged, PublishedByAnother
 from scorer.intake.ids import read_ids
-from scorer.intake.partitions import Unit, is_unchanged
-from scorer.model.tensorflow_alone import tensorflow_alone
+from scorer.intake.partitions import is_unchanged
 from scorer.objectstore import join, trusted
 from scorer.output import distribution, predictions, tally
 from scorer.output.audit import audit
@@ -20,23 +17,20 @@ from scorer.output.commit import Ledger, Seen
 from scorer.output.distribution import Distributions
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, Expected, RunManifest, Staged, versions
-from scorer.output.profile import LOADING, profile, scoring
+from scorer.output.profile import profile
 from scorer.output.quarantine import Refusals
 from scorer.output.sinks import parquet
 from scorer.output.tally import Tally
 from scorer.run import judge
-from scorer.run.check import Checked, check
+from scorer.run.check import check
 from scorer.run.observers import Account, Observer, tell
-from scorer.run.plan import Plan, freeze, make_plan, partition_state, plan_digest, planned, unfinished
+from scorer.run.plan import freeze, make_plan, partition_state, plan_digest, planned, unfinished
 from scorer.run.reuse import Known, expectation
-from scorer.run.reuse.carry import carry
+from scorer.run.scoring import batch_images, score
+from scorer.run.share import insist_on_all
 from scorer.run.start import Start
 from scorer.run.tools import Tools
-from scorer.run.unit_work import Rules
 from scorer.settings import Job
-
-if TYPE_CHECKING:
-    from scorer.run.score_units import Worker
 
 
 def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Observer] = ()) -> RunManifest:
@@ -52,6 +46,7 @@ def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Ob
 
     Raises:
         NothingToDo: no such partition, or no row in it.
+        ShareDone: this shard's units are finished and other shards' are not; nothing is published yet.
         GateError: a gate refuses what was scored; the same job with other limits, or an override, judges again
             without scoring again.
         SettingsError, InputError, ContractError, BundleError, AuditError, PublishedByAnother, Transient: nothing was
@@ -85,20 +80,23 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
         account.outcome = "published already"
         return _published_already(seen, digest, tools)
 
-    ids = read_ids(checked.partition, tools.store)
-    known = Known.of(checked, job, digest, tools)
     plan = planned(digest, state, tools.store)
+    ids = plan.ids if plan else read_ids(checked.partition, tools.store)
+    known = Known.of(checked, job, digest, tools)
     todo = unfinished(plan, digest, checked, job, state, tools.store)
     survey = known.look(todo, Refusals(ids.repeated, checked.contract), checked.columns) if known else None
     if plan is None:
-        size = _batch_images(checked, job, tools) if survey is None or survey.rows_computed else None
+        size = batch_images(checked, job, tools) if survey is None or survey.rows_computed else None
         plan = freeze(make_plan(digest, checked, ids, job, size), state, tools.store)
     tools.reporter.fields["run_id"] = plan.run_id
     start = account.start = Start(job, tools, checked, plan, account.began)
     expected = expectation.of(start, known) if known else None
     tell(observers, "started", account)
     finished = start.staging.finished()
-    _score([unit for unit in todo if unit.id not in finished], start, known)
+    todo = tuple(unit for unit in todo if unit.id not in finished)
+    images = score(todo, start, known)
+    if job.share is not None:
+        insist_on_all(start, job.share)
 
     staged, counts, distributions = _stage(start)
     with tools.stages("audit", plan.rows):
@@ -109,12 +107,19 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     with tools.stages("gates"):
         verdicts = judge.verdicts(start, counts, distributions, seen)
     judge.say(verdicts, tools)
-    manifest = account.manifest = _manifest(start, staged, counts, len(finished), distributions, verdicts, expected)
+    by_others = len(plan.units) - len(todo)
+    manifest = account.manifest = _manifest(start, staged, counts, by_others, images, distributions, verdicts, expected)
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
     judge.insist(manifest, staged.folder)
     with tools.stop.finishing(f"{ledger.uri} says whether it was published; readers see one whole version either way."):
-        ledger.publish(manifest, manifest_uri, seen)
+        try:
+            ledger.publish(manifest, manifest_uri, seen)
+        except PublishedByAnother:
+            if job.share is None or not (now := ledger.read()).published(digest):
+                raise
+            account.outcome = "published already"  # two shards were the last
+            return _published_already(now, digest, tools)
         ledger.expose()
     account.outcome = "published"
     gates = {verdict.gate: verdict.status for verdict in verdicts}
@@ -127,7 +132,7 @@ def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
     current = seen.record.current
     assert current is not None
     when = f"{current.published_at:%Y-%m-%d %H:%M} UTC"
-    text = f"Published already, by run {current.run_id} at {when}. Nothing was done."
+    text = f"Published already, by run {current.run_id} at {when}. Nothing was changed."
     if seen.was_taken_away(digest):
         text = (
             f"The outcome of this very work was rolled back at {when}; readers see run {current.run_id}. Nothing was"
@@ -135,76 +140,6 @@ def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
         )
     tools.reporter.event("published already", text, published_run=current.run_id)
     return RunManifest.model_validate_json(tools.store.get(current.manifest).data)
-
-
-def _batch_images(checked: Checked, job: Job, tools: Tools) -> int:
-    """Images per forward pass. Imports TensorFlow, some 8 s: only where there is something to compute."""
-    with tensorflow_alone(), tools.stages(LOADING):
-        from scorer.run.worker import batch_images
-    with tools.stages("measure the batch size"):
-        return batch_images(checked.bundle, job)
-
-
-def _score(todo: list[Unit], start: Start, known: Known | None) -> None:
-    """Every unit of `todo` scored and staged, one by one; first those of which nothing is left to compute."""
-    if known is not None:
-        whole = [unit for unit in todo if known.survey.is_whole(unit.id)]
-        with start.tools.stages("carry rows", sum(unit.rows for unit in whole)):
-            for result in carry(whole, Rules.of(start.plan, start.checked, start.tools, known)):
-                start.staging.save(result)
-        todo = [unit for unit in todo if not known.survey.is_whole(unit.id)]
-    try:
-        _compute(todo, start, known)
-    except AuditError:
-        start.staging.discard()  # what was taken over may be wrong in more places than one
-        raise
-    finally:
-        if known is not None:
-            known.store.flush()
-    if known is not None:
-        known.close()
-
-
-def _compute(todo: list[Unit], start: Start, known: Known | None) -> None:
-    if not todo:
-        return
-    tools, plan, staging, attempts = start.tools, start.plan, start.staging, start.attempts()
-    with tensorflow_alone(), tools.stages(LOADING):
-        from scorer.run.retries import score_all
-
-    rows = sum(unit.rows for unit in todo)
-    computed = known.survey.rows_computed if known else rows
-    place = str(start.checked.partition)
-    text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
-    tools.reporter.event("scoring", text, rows=rows, units=len(todo))
-    with (
-        _ready(plan, start, known) as ready,
-        scoring(tools.stages, computed),
-    ):
-        progress = tools.reporter.progress(place, rows)
-        try:
-            with tools.stop.finishing("Nothing was published; finished units are kept, the one in hand was dropped."):
-                for result in score_all(todo, attempts, ready, tools.reporter):
-                    with tools.stages("write units"):
-                        staging.save(result)
-                    attempts.finish(result.unit.id)
-                    progress.advance(result.tally.rows_in, result.tally.images_read, result.tally.degraded)
-                    tools.stop.check()
-        except Interrupted:
-            attempts.forgive()
-            raise
-        progress.finish()
-
-
-@contextmanager
-def _ready(plan: Plan, start: Start, known: Known | None) -> "Iterator[Worker]":
-    """A worker; getting it ready counts by itself."""
-    from scorer.run.worker import worker
-
-    with ExitStack() as stack:
-        with start.tools.stages("load the bundle"):
-            ready = stack.enter_context(worker(plan, start.checked, start.job, start.tools, known))
-        yield ready
 
 
 def _stage(start: Start) -> tuple[Staged, Tally, Distributions]:
@@ -237,6 +172,7 @@ def _manifest(
     staged: Staged,
     counts: Tally,
     units_done_earlier: int,
+    images: int,
     distributions: Distributions,
     verdicts: tuple[Verdict, ...],
     expected: Expected | None,
@@ -259,7 +195,7 @@ def _manifest(
         finished_at=datetime.now(UTC),
         seconds=start.seconds,
         stages=start.tools.stages.summary(),
-        profile=profile(start.tools.stages, counts.images_read),
+        profile=profile(start.tools.stages, images),
         settings=start.job.model_dump(mode="json"),
         versions=versions(),
         verdicts=verdicts,

@@ -1,6 +1,6 @@
 """The one loop: a stream of work units in, a stream of results out. Every engine runs it, none has its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
 from scorer.intake.batches import Request
@@ -24,7 +24,7 @@ class Worker:
     rules: Rules
     predictor: Predictor
     images: ImagePipeline
-    isolated: frozenset[str] = frozenset()
+    isolated: Container[str] = frozenset()
     begin: Callable[[str], None] = lambda unit_id: None
 
 

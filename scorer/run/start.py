@@ -43,6 +43,14 @@ class Start:
         """The finished units of the plan."""
         return Staging(join(self.folder, "units"), self.plan.run_id, self.tools.store)
 
+    def discard(self) -> None:
+        """Remove the plan, then its finished units: something is wrong with them.
+
+        Whoever still works on the plan stages under its run's name, which no later run looks at.
+        """
+        self.tools.store.delete([join(self.folder, "plan.json")])
+        self.staging.discard()
+
     @property
     def staged_folder(self) -> str:
         """Where this start puts whole files and their manifest."""

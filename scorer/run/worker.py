@@ -18,7 +18,7 @@ from scorer.run.unit_work import Rules
 from scorer.settings import Job
 
 
-def batch_images(bundle: Bundle, job: Job) -> int:
+def fitting_batch(bundle: Bundle, job: Job) -> int:
     """Images per forward pass: as the job says, or measured."""
     if job.speed.batch_images != "auto":
         return job.speed.batch_images
@@ -32,8 +32,8 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools, known: Known | 
     Raises:
         BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
     """
-    bundle, speed = checked.bundle, job.speed
-    batch = plan.batch_images or batch_images(bundle, job)  # a plan may be made where nothing has to be computed
+    bundle, speed = checked.bundle, job.speed_of_one(job.share.of if job.share else 1)
+    batch = plan.batch_images or fitting_batch(bundle, job)  # a plan may be made where nothing has to be computed
     predictor = Predictor(bundle, batch_images=batch, batch_rows=speed.batch_rows, precision=job.precision)
     with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
         yield Worker(

@@ -21,6 +21,7 @@ from scorer.settings.gates import (
 )
 from scorer.settings.observing import Lineage, Telemetry
 from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
+from scorer.settings.spreading import Shard
 from scorer.settings.housekeeping import Housekeeping
 from scorer.settings.training import TrainJob
 from scorer.settings.adoption import CreateJob
@@ -54,6 +55,7 @@ __all__ = [
     "Reuse",
     "RowLimits",
     "Settings",
+    "Shard",
     "Shift",
     "Speed",
     "Telemetry",

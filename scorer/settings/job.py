@@ -4,12 +4,13 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scorer.settings.base import Settings
 from scorer.settings.gates import Gates
 from scorer.settings.observing import Lineage, Page, Telemetry
 from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
+from scorer.settings.spreading import Shard
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the image tower's and the head's arithmetic."""
@@ -125,6 +126,13 @@ class Job(Settings):
     rows_per_file: int = Field(5_000_000, gt=0)
     """Up to this many rows a partition's predictions are one object, replaced by one PUT."""
 
+    shard: str | None = None
+    """0/3, 1/3, 2/3: score one of three equal shares of the work units and no other; the last to finish publishes."""
+
+    requests_together: int = Field(1024, gt=0)
+    """Image requests in flight of all shards together. Each has an equal share of them, at most
+    speed.fetch_concurrency: a hundred machines that ask as if each were alone get a bucket throttled."""
+
     precision: Precision = "float32"
     """float32; or 16 bits where the machine has them, faster, which moves scores by some percent of their deviation:
     bfloat16 on CPUs, float16 on GPUs."""
@@ -167,6 +175,11 @@ class Job(Settings):
     page: Page = Page()
     """The page of the run."""
 
+    @field_validator("shard")
+    @classmethod
+    def _is_a_shard(cls, text: str | None) -> str | None:
+        return None if text is None else str(Shard.read(text))
+
     @model_validator(mode="after")
     def _rows_are_known_before_they_are_fetched(self) -> Self:
         if self.reuse == "rows" and self.embeddings.identity == "content":
@@ -196,6 +209,16 @@ class Job(Settings):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property
+    def share(self) -> Shard | None:
+        """Which share of the work units is this process's; None: all are."""
+        return None if self.shard is None else Shard.read(self.shard)
+
+    def speed_of_one(self, parts: int) -> Speed:
+        """The speed of one of so many processes at work: as if it were alone, but for its share of the requests."""
+        share = min(self.speed.fetch_concurrency, max(1, self.requests_together // parts))
+        return self.speed.model_copy(update={"fetch_concurrency": share})
+
+    @property
     def embedding_type(self) -> EmbeddingType:
         """What embeddings are rounded to before they enter a score."""
         return "float32" if self.reuse == "none" else self.embeddings.dtype
@@ -219,8 +242,8 @@ class Job(Settings):
 CHANGES_NO_SCORE = frozenset(
     {
         *("listings", "partition", "bundle", "bundle_key", "bundle_digest", "predictions", "quarantine", "state"),
-        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "speed", "costs", "page"),
-        *("lineage", "telemetry", "reuse", "reuse_from", "audit_reuse", "embeddings"),
+        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "shard", "requests_together"),
+        *("speed", "costs", "page", "lineage", "telemetry", "reuse", "reuse_from", "audit_reuse", "embeddings"),
     }
 )
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed. What is taken over

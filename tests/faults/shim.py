@@ -62,7 +62,7 @@ class Shim:
         from scorer.output.staging import Staging
         from scorer.run import gc, score_partition
 
-        self._wrap(score_partition, "_score", "score")
+        self._wrap(score_partition, "score", "score")
         self._wrap(score_partition, "_stage", "stage")
         self._wrap(score_partition, "audit", "audit")
         self._wrap(Ledger, "publish", "publish")

@@ -23,8 +23,8 @@ def main() -> None:
 
     import scorer.cli
     import scorer.demo
+    import scorer.run.engines.local
     import scorer.run.gc
-    import scorer.run.retries
     import scorer.run.rollback
     import scorer.run.score_partition
     import scorer.run.worker  # noqa: F401

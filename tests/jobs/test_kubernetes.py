@@ -37,6 +37,7 @@ MANIFESTS = {
     "nightly on a GPU": varied("gpu"),
     "nightly on spot nodes": varied("spot"),
     "backfill": documents(FOLDER / "backfill.yaml")[0],
+    "shards": documents(FOLDER / "shards.yaml")[0],
     "service account": documents(FOLDER / "base" / "service-account.yaml")[0],
     "Airflow's pod": documents(JOBS / "airflow" / "scorer_airflow" / "pod.yaml")[0],
 }
@@ -66,7 +67,7 @@ def rules(manifest: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:
 def exit_codes() -> set[int]:
     """Every code that the job can end with, but 0."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ScorerError)]
-    return {kind.exit_code for kind in kinds}
+    return {kind.exit_code for kind in kinds} - {SUCCESS}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -108,6 +109,19 @@ def test_in_a_backfill_a_bad_night_fails_alone_and_a_bad_setting_fails_all() -> 
     assert action[errors.SettingsError.exit_code] == "FailJob"
     for kind in (errors.InputError, errors.AuditError, errors.PublishedByAnother, errors.NothingToDo):
         assert action[kind.exit_code] == "FailIndex"
+
+
+def test_there_are_as_many_shards_as_pods_and_one_that_fails_ends_all() -> None:
+    spec, (container,) = MANIFESTS["shards"]["spec"], pod_spec(MANIFESTS["shards"])["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+
+    assert spec["completionMode"] == "Indexed"
+    assert int(environment["SHARDS"]) == spec["completions"]
+    assert container["args"][0].endswith('--shard "$JOB_COMPLETION_INDEX/$SHARDS"')
+    assert spec["maxFailedIndexes"] == 0
+    action = {code: action for action, codes in rules(MANIFESTS["shards"]) for code in codes}
+    assert set(action.values()) == {"FailJob", "Count"}
+    assert errors.ShareDone.exit_code == SUCCESS, "a pod whose share is done has succeeded"
 
 
 @pytest.mark.parametrize("name", BATCH)
@@ -203,10 +217,11 @@ def test_the_gpu_variant_takes_the_gpu_image_and_asks_for_a_gpu() -> None:
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
 
 
-def test_a_night_is_scored_alike_by_schedule_and_by_backfill() -> None:
-    nightly, backfill = (pod_spec(MANIFESTS[name]) for name in ("nightly", "backfill"))
+def test_a_night_is_scored_alike_by_schedule_by_backfill_and_by_shards() -> None:
+    nightly, backfill, shards = (pod_spec(MANIFESTS[name]) for name in ("nightly", "backfill", "shards"))
     own = {"args", "env", "image"}
 
-    assert {**nightly, "containers": []} == {**backfill, "containers": []}
-    one, other = ({k: v for k, v in pod["containers"][0].items() if k not in own} for pod in (nightly, backfill))
-    assert one == other
+    for other in (backfill, shards):
+        assert {**nightly, "containers": []} == {**other, "containers": []}
+        one, two = ({k: v for k, v in pod["containers"][0].items() if k not in own} for pod in (nightly, other))
+        assert one == two

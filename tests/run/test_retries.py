@@ -9,6 +9,7 @@ import pytest
 from scorer import score_partition
 from scorer.errors import StoreUnreachable
 from scorer.objectstore import ObjectStore, join
+from scorer.output.attempts import Attempts
 from scorer.run import retries
 from scorer.run.engines import local
 from tests.tiny import KEY, Market, listing, local_market
@@ -25,9 +26,9 @@ def isolated(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[str]]:
     """What each pass was told to decode in processes of its own."""
     told, run = [], local.run
 
-    def noting(units: Sequence[Any], worker: Any) -> Iterator[Any]:
-        told.append(worker.isolated)
-        yield from run(units, worker)
+    def noting(units: Sequence[Any], last: frozenset[str], **others: Any) -> Iterator[Any]:
+        told.append(last)
+        yield from run(units, last, **others)
 
     monkeypatch.setattr(local, "run", noting)
     return told
@@ -70,15 +71,15 @@ def test_an_image_that_never_comes_degrades_its_rows_on_the_third_attempt(
 
 
 def test_attempts_of_earlier_starts_count(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dying(units: Sequence[Any], worker: Any) -> Iterator[Any]:
-        worker.begin(units[0].id)
+    def dying(units: Sequence[Any], last: frozenset[str], attempts: Attempts, **_: Any) -> Iterator[Any]:
+        attempts.begin(units[0].id)
         raise StoreUnreachable("the store went away")
 
     told, run = list[int](), local.run
 
-    def noting(units: Sequence[Any], worker: Any) -> Iterator[Any]:
-        told.append(len(worker.isolated))
-        return (run if len(told) == 3 else dying)(units, worker)
+    def noting(units: Sequence[Any], last: frozenset[str], **others: Any) -> Iterator[Any]:
+        told.append(len(last))
+        return (run if len(told) == 3 else dying)(units, last, **others)
 
     monkeypatch.setattr(local, "run", noting)
     for _ in range(2):

@@ -132,6 +132,11 @@ def _insist_on_sense(job: Job, wanted: Wanted) -> None:
         raise SettingsError(f"--only {wanted.only!r} is unknown. Known: {', '.join(CHOSEN)}. Nothing was done.")
     if wanted.parallel < 1:
         raise SettingsError(f"--max-parallel {wanted.parallel}: at least 1. Nothing was done.")
+    if job.shard:
+        raise SettingsError(
+            f"shard: {job.shard} is for one partition: shards wait for each other, nights do not. Nothing was done."
+            " Let each machine take nights of its own, or start `scorer score --shard` night by night."
+        )
     if job.partition:
         raise SettingsError(
             f"partition: {job.partition} names one partition, --from and --to name a range. Nothing was done."

@@ -1,1 +1,35 @@
 """One file per engine: each hands its workers a stream of units, and nothing more."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from scorer.intake.partitions import Unit
+from scorer.run.check import Checked
+from scorer.run.reuse import Known
+from scorer.run.stage_units import UnitDone
+from scorer.run.start import Start
+from scorer.run.tools import Tools
+from scorer.settings import Job
+
+Run = Callable[[Sequence[Unit], frozenset[str]], Iterator[UnitDone]]
+"""Units to what became of each, in some order. The ids are of those on their last attempt: their images are decoded in
+processes of their own. Raises InputError, InputChanged, StoreUnreachable, AuditError, Interrupted; what was yielded as
+staged stays so."""
+
+
+class Engine(Protocol):
+    """Who does the work."""
+
+    def batch_images(self, checked: Checked, job: Job, tools: Tools) -> int:
+        """Images per forward pass, measured where the work will be done."""
+
+    def ready(self, start: Start, known: Known | None) -> AbstractContextManager[Run]:
+        """Workers that wait for units. Raises BundleError where the bundle does not score as it should."""
+
+
+def engine_of(job: Job) -> Engine:
+    """The one that the job names. Its import may take seconds: TensorFlow's."""
+    from scorer.run.engines import local
+
+    return local

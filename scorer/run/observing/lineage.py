@@ -18,7 +18,7 @@ RUNNING_SECONDS = 60.0
 DEFAULT_PATH = "/api/v1/lineage"
 """Where lineage servers take events, where the URL says no other path."""
 
-TELLING = frozenset({"published", "refused", "failed", "running"})
+TELLING = frozenset({"published", "refused", "failed", "running", "share done"})
 """Outcomes that a lineage graph should know of. A run that found nothing to do moved no data."""
 
 
@@ -88,6 +88,6 @@ def destination(to: str) -> Deliver:
 
 
 def _final(account: Account) -> State:
-    if account.outcome == "published":
+    if account.outcome in ("published", "share done"):
         return "COMPLETE"
     return "ABORT" if account.outcome == "failed" and account.tools.stop.asked else "FAIL"

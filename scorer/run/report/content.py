@@ -155,7 +155,7 @@ def run_rows(page: Content) -> list[tuple[str, str]]:
     manifest, account = page.manifest, page.account
     units = f"{manifest.units:,}" if manifest else "–"
     if manifest and manifest.units_done_earlier:
-        units += f", {manifest.units_done_earlier:,} of them by an earlier start"
+        units += f", {manifest.units_done_earlier:,} of them by other starts"
     return [
         ("run", page.run_id or "none: it ended before it had a plan"),
         ("start", account.start.token if account.start else "–"),
