@@ -32,7 +32,7 @@ def images_head(width: int, embedding: int, image: LinearScore, outputs: tuple[s
     """The images alone: linear in their mean embedding; a listing without any gets what the mean listing gets."""
     features, embeddings, mask = _inputs(width, embedding)
     head = _head((features, embeddings, mask), late_gate.image_score(embeddings, mask, len(outputs)), outputs)
-    _put(image, head)
+    _put(image, head.get_layer("image_score"))
     return head
 
 
@@ -40,7 +40,7 @@ def late_head(
     width: int,
     embedding: int,
     members: keras.Model,
-    image: LinearScore,
+    second: LinearScore,
     shares: npt.NDArray[np.float32],
     outputs: tuple[str, ...],
 ) -> keras.Model:
@@ -50,7 +50,7 @@ def late_head(
         width: F.
         embedding: D.
         members: float32 [B, F] -> float32 [B, M, O].
-        image: linear score of the mean embedding.
+        second: linear score of the mean embedding and, after it, the scores of the numbers: D + O values.
         shares: float32 [most + 1, O], row 0 zero: how much so many images count.
         outputs: names, O of them.
     """
@@ -58,7 +58,7 @@ def late_head(
     numbers = mean_of_members(features, members)
     fused = late_gate.build(numbers, embeddings, mask, most=len(shares) - 1)
     head = _head((features, embeddings, mask), fused, outputs)
-    _put(image, head)
+    _put(second, head.get_layer("second_score"))
     head.get_layer("share").set_weights([shares])
     return head
 
@@ -86,9 +86,8 @@ def selecting_head(
     return _head((features, embeddings, mask), chosen, outputs)
 
 
-def _put(image: LinearScore, head: keras.Model) -> None:
-    weights = [image.weights.astype(np.float32), image.bias.astype(np.float32)]
-    head.get_layer("image_score").set_weights(weights)
+def _put(score: LinearScore, layer: keras.Layer) -> None:
+    layer.set_weights([score.weights.astype(np.float32), score.bias.astype(np.float32)])
 
 
 def _inputs(width: int, embedding: int) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:

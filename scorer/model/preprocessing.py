@@ -64,6 +64,11 @@ class NumberFeature(Feature):
     scale: float
     flag_missing: bool
     logarithm: Logarithm | None = None
+    least: float | None = None
+    """Values below count as this one, where it is given: what training has not seen, the network would make up."""
+
+    greatest: float | None = None
+    """Values above count as this one."""
 
     kind: ClassVar[Kind] = "number"
 
@@ -76,7 +81,7 @@ class NumberFeature(Feature):
         """From any type of number."""
         values = floats(column)
         missing = ~(np.abs(values) <= LARGEST)
-        filled = np.where(missing, self.fill, values)
+        filled = np.clip(np.where(missing, self.fill, values), self.least, self.greatest)
         out[:, 0] = np.clip((filled - self.shift) / self.scale, -LARGEST, LARGEST)
         if self.logarithm is not None:
             out[:, 1] = np.clip(self.logarithm(filled), -LARGEST, LARGEST)
@@ -266,8 +271,9 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
     kind = FEATURES[values.pop("kind")]
     feature = kind(**{name: _TYPED[name](value) for name, value in values.items()})
     if isinstance(feature, NumberFeature):
-        finite = np.isfinite([feature.fill, feature.shift, feature.scale]).all()
-        if not (finite and feature.scale > 0):
+        bounds = [bound for bound in (feature.least, feature.greatest) if bound is not None]
+        finite = np.isfinite([feature.fill, feature.shift, feature.scale, *bounds]).all()
+        if not (finite and feature.scale > 0 and bounds == sorted(bounds)):
             raise ValueError(f"feature {feature.name!r} holds a figure that makes no sense")
     return feature
 
@@ -283,6 +289,8 @@ _TYPED: dict[str, Any] = {
     "scale": float,
     "fill": lambda value: value if isinstance(value, bool) else float(value),  # boolean or number, as its feature is
     "flag_missing": bool,
+    "least": lambda value: None if value is None else float(value),
+    "greatest": lambda value: None if value is None else float(value),
     "values": _strings,
     "logarithm": Logarithm.from_dict,
     "prefix": Prefix.from_dict,

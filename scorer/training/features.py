@@ -84,11 +84,13 @@ class Encodings:
         categories: columns of whole numbers that name something rather than count it.
         prefixes: column -> length of the beginnings of its values that are categories, too; 0 for none. Where a column
             of digits of one length is not named, all but its last two: the regions of ZIP codes.
+        bounded: whether a number beyond what training has seen counts as the nearest that it has seen.
     """
 
     logarithms: bool = False
     categories: tuple[str, ...] = ()
     prefixes: Mapping[str, int] | None = None
+    bounded: bool = False
 
 
 PLAIN = Encodings()
@@ -120,7 +122,7 @@ def _fit(name: str, column: pa.ChunkedArray, scaler: Scaler, max_categories: int
     arrow_type, values = str(column.type), column.combine_chunks()
     match kind_of(column.type):
         case "number" if name not in encodings.categories:
-            return _fit_number(name, arrow_type, floats(values), scaler, encodings.logarithms)
+            return _fit_number(name, arrow_type, floats(values), scaler, encodings)
         case "boolean":
             seen = Counter(plain(values).drop_null().to_pylist())
             return BooleanFeature(name, arrow_type, fill=seen[True] > seen[False], flag_missing=values.null_count > 0)
@@ -160,8 +162,9 @@ def _fit_logarithm(filled: np.ndarray) -> Logarithm | None:
     return Logarithm(floor, float(logs.mean()), float(logs.std()) or 1.0)
 
 
-def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler, logarithms: bool) -> NumberFeature:
+def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler, encodings: Encodings) -> NumberFeature:
     missing = ~(np.abs(values) <= LARGEST)
+    seen = values[~missing] if encodings.bounded else values[:0]
     column = np.where(missing, np.nan, values)[:, None]
     imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(column)
     filled = imputer.transform(column)
@@ -178,7 +181,9 @@ def _fit_number(name: str, arrow_type: str, values: np.ndarray, scaler: Scaler, 
         shift=float(shift),
         scale=float(scale),
         flag_missing=bool(missing.any()),
-        logarithm=_fit_logarithm(filled[:, 0]) if logarithms else None,
+        logarithm=_fit_logarithm(filled[:, 0]) if encodings.logarithms else None,
+        least=float(seen.min()) if len(seen) else None,
+        greatest=float(seen.max()) if len(seen) else None,
     )
 
 

@@ -102,7 +102,7 @@ def prepare(data: Data, rows: Rows) -> Prepared:
     """Fit features and target on these rows alone, and transform all of them."""
     known = data.examples.table.take(pa.array(rows))
     job = data.job
-    encodings = Encodings(job.logarithms, job.categories, job.prefixes)
+    encodings = Encodings(job.logarithms, job.categories, job.prefixes, bounded=True)
     preprocessing = fit_preprocessing(known, data.columns, job.scaler, job.max_categories, encodings)
     features, gaps = transform_table(preprocessing, data.examples.table)
     target = TargetTransform.fit(data.examples.target[rows], data.kind)

@@ -19,10 +19,11 @@ from scorer.training.embed import Embedded, embed_images
 from scorer.training.fit import Inputs, fit
 from scorer.training.fitted import Fitted, FittedNet
 from scorer.training.folds import FOLDS, deal_folds
-from scorer.training.late import ImageScores, fit_image_scores, fit_shares, mean_embeddings
-from scorer.training.members import FittedMembers, fit_members
+from scorer.training.late import fit_shares
+from scorer.training.members import FittedMembers, fit_members, predict_in_chunks
 from scorer.training.prepare import Data, Prepared, prepare, stopping_split
 from scorer.training.recipes import Design
+from scorer.training.ridge import Floats, fit_scores, mean_embeddings, with_beside
 from scorer.training.split import Rows, Split
 from scorer.training.state import Checkpoint
 from scorer.training.told import corrected
@@ -49,11 +50,11 @@ def fit_numbers_only(data: Data, rows: Rows, seed: int, journal: Journal = SILEN
 def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
     """The images alone: a linear score of their mean embedding."""
     prepared = prepare(data, rows)
-    side = _image_side(data, rows, prepared, seed, journal)
-    scores = _image_scores(data, rows, prepared, side)
+    side = _image_side(data, rows, _inputs(data, prepared), "images", seed, journal)
+    slots, values = data.examples.images[rows], side.embedded.values
+    scores = fit_scores(values, slots, prepared.goal[rows], side.folds)
     head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, (OUTPUT,))
-    means = mean_embeddings(side.embedded.values, data.examples.images[rows])
-    out_of_fold = scores.out_of_fold(means, side.folds)[:, 0]
+    out_of_fold = scores.out_of_fold(mean_embeddings(values, slots), side.folds)[:, 0]
     return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
 
 
@@ -108,19 +109,35 @@ def _numbers(
 
 
 def _late(data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, seed: int, journal: Journal) -> FittedNet:
-    """The late gate: both scores, then how much the images count, on what neither of them has seen."""
-    side = _image_side(data, rows, prepared, seed, journal, members.folds)
-    scores = _image_scores(data, rows, prepared, side)
-    slots, values = data.examples.images[rows], side.embedded.values
-    shares = fit_shares(members.out_of_fold, scores, values, slots, prepared.goal[rows], side.folds, seed)
+    """The late gate: what the images say beside the numbers, then how much that counts, each on rows out of fold."""
+    goal, slots, numbers = prepared.goal[rows], data.examples.images[rows], _told_by_numbers(prepared, rows, members)
+    left = np.zeros(len(data.examples))
+    left[rows] = (goal - numbers)[:, 0]  # a tower that is trained learns what the numbers do not know
+    inputs = replace(_inputs(data, prepared), target=left)
+    side = _image_side(data, rows, inputs, "second", seed, journal, members.folds)
+    values = side.embedded.values
+    second = fit_scores(values, slots, goal, side.folds, numbers)
+    shares = fit_shares(members.out_of_fold, second, values, slots, goal, side.folds, seed)
     journal.progress(f"The images count {_percent(shares[1:, 0])} with 1 to {len(shares) - 1} of them.")
     width = prepared.features.shape[1]
-    head = late_head(width, side.embedded.size, members.model, scores.whole, shares, (OUTPUT,))
+    head = late_head(width, side.embedded.size, members.model, second.whole, shares, (OUTPUT,))
     share = shares[(slots >= 0).sum(axis=1)]
-    images = scores.out_of_fold(mean_embeddings(values, slots), side.folds)
-    fused = np.where(share > 0, members.out_of_fold + share * (images - members.out_of_fold), members.out_of_fold)
+    opinion = second.out_of_fold(with_beside(mean_embeddings(values, slots), numbers), side.folds)
+    fused = np.where(share > 0, members.out_of_fold + share * (opinion - members.out_of_fold), members.out_of_fold)
     curves = {"numbers only": members.curve, **side.curves}
     return FittedNet(data, rows, prepared, side.embedded, head, fused[:, 0], curves)
+
+
+def _told_by_numbers(prepared: Prepared, rows: Rows, members: FittedMembers) -> Floats:
+    """The numbers' score of each row, float64 [m, O]: out of fold as far as there is one.
+
+    Rows that all nets have seen are of many (`members.MANY_ROWS`), which small nets that stop in time cannot learn by
+    heart.
+    """
+    if np.isfinite(members.out_of_fold).all():
+        return members.out_of_fold
+    seen = predict_in_chunks(members.model, prepared.features[rows]).mean(axis=1)
+    return np.where(np.isfinite(members.out_of_fold), members.out_of_fold, seen)
 
 
 def _vectors(
@@ -163,23 +180,31 @@ def _heads(
 
 
 def _image_side(
-    data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Journal, folds: Rows | None = None
+    data: Data, rows: Rows, inputs: Inputs, name: str, seed: int, journal: Journal, folds: Rows | None = None
 ) -> _ImageSide:
-    """The frozen tower with the folds of the number nets; or one that is trained, with the rows that stopped it."""
+    """The frozen tower with the folds of the number nets; or one that is trained, with the rows that stopped it.
+
+    Args:
+        data: all of it.
+        rows: to learn from.
+        inputs: images, and what a tower that is trained learns from them.
+        name: of its checkpoint.
+        seed: of weights and order.
+        journal: told of each pass.
+        folds: of a frozen tower; by default dealt anew.
+    """
     if data.embedded is not None:
         return _ImageSide(data.embedded, _some_folds(data, rows, seed) if folds is None else folds)
     split = stopping_split(data, rows, seed)
     keras.utils.set_random_seed(seed)
-    design, job, keep = data.design, data.job, _checkpoint(data, "images", rows, seed)
+    design, job, keep = data.design, data.job, _checkpoint(data, name, rows, seed)
     augmentation = augmentation_layers(job.augmentation, seed)
     with strategy().scope():
         tower, whole = build_images_only(
             design.pixels.size, job.image_scaling, design.recipe, augmentation, job.training_precision
         )
     with_images, slow = _with_images(split, data), slowly(tower, design)
-    curve = fit(
-        whole, replace(_inputs(data, prepared), with_features=False), with_images, job, seed, journal, keep, slow
-    )
+    curve = fit(whole, replace(inputs, with_features=False), with_images, job, seed, journal, keep, slow)
     folds = np.where(np.isin(rows, split.validation), 0, -1)
     return _ImageSide(_embed(data, tower, journal), folds, {"images only": curve})
 
@@ -231,11 +256,6 @@ def _embed(data: Data, tower: keras.Model, journal: Journal) -> Embedded:
 
 def _checkpoint(data: Data, *names: Any) -> Checkpoint:
     return data.state.checkpoint(data.tag, *names)
-
-
-def _image_scores(data: Data, rows: Rows, prepared: Prepared, side: _ImageSide) -> ImageScores:
-    slots = data.examples.images[rows]
-    return fit_image_scores(side.embedded.values, slots, prepared.goal[rows], side.folds)
 
 
 def _some_folds(data: Data, rows: Rows, seed: int) -> Rows:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from scorer.errors import BundleError, ContractError
+from scorer.model.encodings import Logarithm
 from scorer.model.preprocessing import (
     LARGEST,
     BooleanFeature,
@@ -66,6 +68,14 @@ def test_a_number_that_is_none_is_filled_flagged_and_reported(missing: pa.Array)
     matrix, gaps = EVERY.transform(batch(area=missing))
     assert matrix[:, :2].tolist() == [[-2.5, 1], [-1, 0]]
     assert gaps["feature_missing"].tolist() == [True, False]
+
+
+def test_a_number_beyond_what_training_saw_counts_as_the_nearest_that_it_saw() -> None:
+    bounded = replace(AREA, least=60.0, greatest=140.0, logarithm=Logarithm(1.0, 0.0, 1.0))
+    matrix, gaps = Preprocessing((bounded,)).transform(batch(area=[1e6, -5.0]))
+    assert matrix[:, 0].tolist() == [2, -2]
+    np.testing.assert_allclose(matrix[:, 1], np.log([140, 60]), rtol=1e-6)
+    assert not gaps["feature_missing"].any()
 
 
 def test_where_training_missed_nothing_a_missing_number_is_filled_and_reported_without_a_flag() -> None:
@@ -148,8 +158,8 @@ def test_a_schema_can_be_checked_before_any_row_is_read() -> None:
 
 
 def test_it_survives_json_and_then_gives_the_same_matrix() -> None:
-    again = Preprocessing.from_dict(json.loads(json.dumps(EVERY.to_dict())))
-    assert again == EVERY
+    every = Preprocessing((*EVERY.features, replace(ROOMS, name="floor", least=-1.0, greatest=12.0)))
+    assert Preprocessing.from_dict(json.loads(json.dumps(every.to_dict()))) == every
 
 
 @pytest.mark.parametrize(
@@ -162,6 +172,8 @@ def test_it_survives_json_and_then_gives_the_same_matrix() -> None:
         {"features": [{"kind": "boolean", "name": "x"}]},
         {"features": [{**EVERY.to_dict()["features"][0], "scale": float("nan")}]},
         {"features": [{**EVERY.to_dict()["features"][0], "scale": 0.0}]},
+        {"features": [{**EVERY.to_dict()["features"][0], "least": float("inf")}]},
+        {"features": [{**EVERY.to_dict()["features"][0], "least": 2.0, "greatest": 1.0}]},
         {"features": [{**EVERY.to_dict()["features"][0], "surprise": 1}]},
     ],
 )

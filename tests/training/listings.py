@@ -71,3 +71,11 @@ def job(folder: Path, **settings: Any) -> TrainJob:
         "recipe": "small",
     }
     return TrainJob(**{**usual, **settings})
+
+
+def random_embeddings(listings: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """float32 [slots, D] and int32 [m, 4]: none to four images a listing."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(3 * listings, width)).astype(np.float32)
+    slots = np.where(random.random((listings, 4)) < 0.7, random.integers(0, 3 * listings, (listings, 4)), -1)
+    return values, slots.astype(np.int32)

@@ -8,7 +8,7 @@ import pytest
 from scorer.errors import ContractError, ScorerError, SettingsError
 from scorer.model.preprocessing import BooleanFeature, CategoryFeature, NumberFeature, Preprocessing
 from scorer.settings import TrainJob
-from scorer.training.features import fit_preprocessing, select_features, transform_table
+from scorer.training.features import Encodings, fit_preprocessing, select_features, transform_table
 
 TABLE = pa.table(
     {
@@ -79,6 +79,14 @@ def test_every_figure_is_fitted_on_the_values_that_are_there() -> None:
         BooleanFeature("garden", "bool", fill=True, flag_missing=True),
         CategoryFeature("city", "string", values=("Oslo",), flag_missing=True),
     )
+
+
+def test_the_range_of_a_number_is_what_training_saw_of_it_and_nothing_where_it_saw_none() -> None:
+    table = pa.table({"area": [None, 50, 90, np.inf], "empty": pa.nulls(4, pa.float64())})
+    area, empty = fit_preprocessing(table, ("area", "empty"), "standard", 64, Encodings(bounded=True)).features
+    assert isinstance(area, NumberFeature)
+    assert isinstance(empty, NumberFeature)
+    assert (area.least, area.greatest, empty.least, empty.greatest) == (50.0, 90.0, None, None)
 
 
 def test_minmax_maps_the_training_range_to_0_and_1() -> None:

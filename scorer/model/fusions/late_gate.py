@@ -1,4 +1,4 @@
-"""The late gate: two finished scores, and a share of the way from that of the numbers to that of the images."""
+"""The late gate: the score of the numbers, and a share of the way from there to a second opinion by the images."""
 
 import keras
 from keras import layers, ops
@@ -9,7 +9,10 @@ from scorer.model.fusions.concat import masked_mean
 def build(
     numbers: keras.KerasTensor, embeddings: keras.KerasTensor, mask: keras.KerasTensor, most: int
 ) -> keras.KerasTensor:
-    """Y = y_numbers + share(number of images) x (y_images - y_numbers), where share(0) is 0.
+    """Y = y_numbers + share(number of images) x (y_second - y_numbers), where share(0) is 0.
+
+    The second opinion is linear in the mean embedding and in the numbers' scores. So it adds what the images know
+    beyond the numbers; an opinion of the images alone could only be averaged with that of the numbers.
 
     Args:
         numbers: float32 [B, O], scores of the numbers alone.
@@ -20,9 +23,11 @@ def build(
     Returns:
         float32 [B, O]; without any image the numbers' scores, to the last bit.
     """
-    images = image_score(embeddings, mask, numbers.shape[-1])
-    share = Share(most, numbers.shape[-1], name="share")(mask)
-    return numbers + share * (images - numbers)
+    outputs = numbers.shape[-1]
+    known = layers.Concatenate()([masked_mean(embeddings, mask), numbers])
+    second = layers.Dense(outputs, name="second_score")(known)
+    share = Share(most, outputs, name="share")(mask)
+    return numbers + share * (second - numbers)
 
 
 def image_score(embeddings: keras.KerasTensor, mask: keras.KerasTensor, outputs: int) -> keras.KerasTensor:
