@@ -94,7 +94,7 @@ def test_without_an_image_the_late_gate_gives_the_numbers_score_to_the_last_bit(
     members: keras.Model, seed: int, size: float
 ) -> None:
     inputs = {**given(seed), "mask": np.zeros((ROWS, IMAGES), np.bool_)}
-    inputs["features"] = np.float32(size) * inputs["features"]
+    inputs["features"] = np.asarray(inputs["features"], np.float32) * np.float32(size)
     late = late_head(WIDTH, EMBEDDING, members, score(beside=2), SHARES, OUTPUTS)
     numbers = numbers_head(WIDTH, EMBEDDING, members, OUTPUTS)
     np.testing.assert_array_equal(scores(late, inputs), scores(numbers, inputs))
