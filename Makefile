@@ -35,12 +35,14 @@ UV    = UV_DEFAULT_INDEX="$(INDEX)" $(BIN)/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
           --quiet $(if $(UPGRADE),--upgrade)
 RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
-  && $(COMPILE) pyproject.toml --extra telemetry --constraints requirements-dev.lock -o requirements.lock \
-  && $(COMPILE) pyproject.toml --extra telemetry --extra gpu --constraints requirements.lock -o requirements-gpu.lock \
+  && $(COMPILE) pyproject.toml --extra telemetry --extra iceberg --constraints requirements-dev.lock \
+       -o requirements.lock \
+  && $(COMPILE) pyproject.toml --extra telemetry --extra iceberg --extra gpu --constraints requirements.lock \
+       -o requirements-gpu.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
-.PHONY: help demo test kills lint format schemas docs image bench bench-quick bench-smoke bench-nights bench-lock \
+.PHONY: help demo test kills tables lint format schemas docs image bench bench-quick bench-smoke bench-nights bench-lock \
         fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock hadolint page lock lock-check clean
 
 help:  ## This list
@@ -55,6 +57,9 @@ test: lint  ## Every check: style, types, layers, tests
 kills: $(READY)  ## 40 runs killed again and again, 200 races, with readers looking on: some 20 minutes
 	$(BIN)/python -m tests.faults.kills
 	$(BIN)/python -m tests.faults.races
+
+tables: $(READY)  ## 100 partitions committed to one table by 8 processes that are killed 64 times: some 5 minutes
+	$(BIN)/python -m tests.faults.tables
 
 lint: $(READY)  ## Style, types and layers only
 	$(BIN)/ruff check .

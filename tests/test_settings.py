@@ -90,6 +90,7 @@ def test_every_setting_outside_the_list_changes_the_fingerprint() -> None:
         "contract": "c",
         "rows_per_unit": 7,
         "rows_per_file": 7,
+        "sink": "iceberg:lake.shop.predictions",
         "precision": "bfloat16",
         "images": job.images.model_copy(update={"max_bytes": 7}),
         "sources": job.sources.model_copy(update={"buckets": ("b",)}),

@@ -15,6 +15,7 @@ from scorer.intake.partitions import reading
 from scorer.objectstore import ObjectStore
 from scorer.output.commit import Version
 from scorer.output.fingerprints import Keys, as_keys
+from scorer.output.tables.layout import keys_of
 
 CONTEXT = b"scorer.reuse_context"
 """Key in a published file's metadata: digest of all that its rows depend on besides their own input."""
@@ -99,7 +100,8 @@ def read_rows(partition: str, version: Version, context: str, schema: pa.Schema,
                         "it was scored with other settings, another version of scorer or another contract, or before"
                         " `reuse` was set"
                     )
-                if parquet.schema_arrow.names != schema.names:
+                # Files of a table hold the partition's keys, too.
+                if [name for name in parquet.schema_arrow.names if name not in keys_of(partition)] != schema.names:
                     raise InputError("its columns are not today's")
                 tables.append(parquet.read(columns=[name for name in schema.names if name != "listing_id"]))
         except NotFound as error:

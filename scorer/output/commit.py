@@ -17,7 +17,9 @@ from scorer.errors import NotFound, PreconditionFailed, PublishedByAnother, Stag
 from scorer.objectstore import ObjectStore, join
 from scorer.output.exposure import Exposure, Shown
 from scorer.output.manifest import OutputFile, RunManifest
+from scorer.output.tables.replacing import show
 from scorer.settings import Settings
+from scorer.tables import TableName, is_table
 
 TRIES = 10
 """Times that the record is written anew when housekeeping, or a store's 409, came between."""
@@ -38,10 +40,19 @@ class Version(Settings):
     """URI of the run manifest."""
     predictions: tuple[OutputFile, ...]
     quarantine: tuple[OutputFile, ...]
+    sink: str = "parquet"
+    """Where readers find the predictions: as listed files, or in a table."""
+    in_table_at: datetime | None = None
+    """When the table was seen to show it. None: not yet, or it goes to no table."""
     instead_of: str | None = None
     """A rollback: the run that was current until then. None where a run published."""
     removed_at: datetime | None = None
     """When its Parquet files were removed by `scorer gc`. The manifest stays."""
+
+    @property
+    def table(self) -> TableName | None:
+        """Whose readers find the predictions, if they are in a table."""
+        return TableName.parse(self.sink) if is_table(self.sink) else None
 
 
 class Condemned(Settings):
@@ -143,6 +154,7 @@ class Ledger:
             manifest=manifest_uri,
             predictions=manifest.predictions,
             quarantine=manifest.quarantine,
+            sink=manifest.sink,
         )
         return self._append(version, seen)
 
@@ -153,6 +165,7 @@ class Ledger:
             update={
                 "publisher": secrets.token_hex(8),
                 "published_at": datetime.now(UTC),
+                "in_table_at": None,
                 "instead_of": current.run_id if current else None,
             }
         )
@@ -178,14 +191,42 @@ class Ledger:
         raise self._contended()
 
     def expose(self) -> None:
-        """Bring what listing readers see to the current version; looks again until nothing is left to do."""
+        """Bring what readers of listings and tables see to the current version; looks again until nothing is left."""
         self._exposure.bring_to(self._shown)
+        current = self.read().record.current
+        if current is not None and current.table is not None and current.in_table_at is None:
+            self._note_in_table(show(current.table, self._partition, self._shown, self._store))
 
     def _shown(self) -> Shown | None:
         current = self.read().record.current
         if current is None:
             return None
-        return Shown(current.publisher, current.start, current.predictions, current.quarantine)
+        return Shown(
+            token=current.publisher,
+            run_id=current.run_id,
+            start=current.start,
+            bundle_digest=current.bundle_digest,
+            manifest=current.manifest,
+            predictions=current.predictions,
+            quarantine=current.quarantine,
+            table=current.table,
+            instead_of=current.instead_of,
+        )
+
+    def _note_in_table(self, token: str | None) -> None:
+        """So that nobody asks the catalog again. What is not noted is looked up once more, which does no harm."""
+        for _ in self._tries():
+            seen = self.read()
+            versions = tuple(
+                version.model_copy(update={"in_table_at": datetime.now(UTC)})
+                if version.publisher == token and version.in_table_at is None
+                else version
+                for version in seen.record.versions
+            )
+            if versions == seen.record.versions:
+                return
+            if self._write(seen.record.model_copy(update={"versions": versions}), seen.etag):
+                return
 
     def _append(self, version: Version, seen: Seen) -> Version:
         """Rebased on a record that housekeeping changed; refused when another version became current."""

@@ -15,6 +15,7 @@ from scorer.errors import InputChanged, InputError, NotFound, PreconditionFailed
 from scorer.intake.partitions import reading
 from scorer.objectstore import ObjectStore, file_name, join, parse
 from scorer.output.manifest import OutputFile
+from scorer.tables import TableName
 
 START = b"scorer.start"
 """Key in a published file's metadata: which start of which run staged it."""
@@ -31,19 +32,33 @@ class Shown:
 
     Attributes:
         token: of its entry in the record.
+        run_id: which run it is of.
         start: which start staged its files.
+        bundle_digest: which bundle scored.
+        manifest: URI of the run's manifest.
         predictions: its files.
         quarantine: its files.
+        table: whose readers shall see the predictions; None: those who list files.
+        instead_of: a rollback: the run that was current until then.
     """
 
     token: str
+    run_id: str
     start: str
+    bundle_digest: str
+    manifest: str
     predictions: tuple[OutputFile, ...]
     quarantine: tuple[OutputFile, ...]
+    table: TableName | None = None
+    instead_of: str | None = None
 
     def kinds(self) -> dict[str, tuple[OutputFile, ...]]:
         """Files by kind of output. Quarantine goes first: who sees new predictions finds the refused rows' reasons."""
         return {"quarantine": self.quarantine, "predictions": self.predictions}
+
+    def listed(self, kind: str) -> tuple[OutputFile, ...]:
+        """Those of a kind that readers find by listing: none of predictions that a table shows."""
+        return () if kind == "predictions" and self.table else self.kinds()[kind]
 
 
 @dataclass(frozen=True)
@@ -76,9 +91,9 @@ class Exposure:
         shown = current()
         if shown is None:
             return True
-        looks = {file.listed: self._look(file.listed) for files in shown.kinds().values() for file in files}
+        looks = {file.listed: self._look(file.listed) for kind in shown.kinds() for file in shown.listed(kind)}
         links = {kind: self._look_at_link(kind) for kind in shown.kinds()}
-        surplus = [uri for files in shown.kinds().values() for uri in self._surplus(files)]
+        surplus = [uri for kind in shown.kinds() if shown.listed(kind) for uri in self._surplus(shown.listed(kind))]
         after = current()
         if after is None or after.token != shown.token:
             return False
@@ -92,7 +107,7 @@ class Exposure:
         for kind, files in shown.kinds().items():
             # The symlink manifest names the version's own files, which never change: it needs no copies.
             idle &= self._write_link(kind, files, links[kind])
-            for file in files:
+            for file in shown.listed(kind):
                 look = looks[file.listed]
                 if look.carries != shown.start:
                     idle = False

@@ -78,6 +78,8 @@ class RunManifest(Settings):
     counts: Tally
     predictions: tuple[OutputFile, ...]
     quarantine: tuple[OutputFile, ...]
+    sink: str = "parquet"
+    """Where readers find the predictions: as listed files, or in the table iceberg:CATALOG.NAMESPACE.TABLE."""
     units: int
     """Work units of the plan."""
     units_done_earlier: int

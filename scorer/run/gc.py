@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join, trusted
 from scorer.output.commit import Ledger, Published
+from scorer.output.tables.expiry import Expired, expire
 from scorer.run.tools import Tools
 from scorer.settings import Housekeeping
+from scorer.tables import TableName, is_table
 
 PLAN = re.compile(r"^[0-9a-f]{24}(-[0-9a-f]{8})?$")
 PROBE = re.compile(r"^(probe|clock)-[0-9a-f]{16}$")
@@ -69,18 +71,27 @@ class _Folder:
             self.plans.setdefault(plan, []).append(info)
 
 
-def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterator[Collected]:
-    """Partition after partition; each is done when it is yielded. With `dry_run` nothing is written or removed."""
+def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterator[Collected | Expired]:
+    """Partition after partition, then the tables that show them; each is done when it is yielded.
+
+    With `dry_run` nothing is written or removed.
+    """
     store = tools.store if dry_run else trusted(tools.store, wanted.state_uri, wanted.single_writer)
     now = datetime.now(UTC) if dry_run else _clock_of(store, wanted.state_uri)
     before = now - wanted.older_than
     folders, probes = _listed(wanted, store)
+    entries: dict[TableName, dict[str, str]] = {}
     for folder in folders:
         ledger = Ledger(join(wanted.state_uri, folder.key) if folder.key else wanted.state_uri, folder.key, store)
         if dry_run:
             yield _chosen(folder, _choice(folder, ledger.read().record, wanted, now), before)
         else:
             yield _collect(folder, ledger, wanted, store, now)
+        current = ledger.read().record.current
+        if current is not None and current.table is not None and current.in_table_at is not None:
+            entries.setdefault(current.table, {})[folder.key] = current.publisher
+    for table, shown in entries.items():
+        yield expire(table, shown, before, store, dry_run)
     if not dry_run:
         store.delete(info.uri for info in probes if info.modified < before)
         store.sweep(wanted.state_uri, before)
@@ -178,7 +189,8 @@ def _places(record: Published) -> list[str]:
     """The folders that readers list."""
     if record.current is None:
         return []
-    return [files[0].listed.rpartition("/")[0] for files in (record.current.predictions, record.current.quarantine)]
+    first = [files[0].listed for files in (record.current.predictions, record.current.quarantine)]
+    return [listed.rpartition("/")[0] for listed in first if not is_table(listed)]
 
 
 def _clock_of(store: ObjectStore, state: str) -> datetime:

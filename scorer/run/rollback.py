@@ -38,6 +38,11 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
     if current is None:
         raise _never_published(wanted, ledger)
     target = _earlier(seen.record, wanted) if run_id is None else _named(seen.record, run_id, wanted)
+    if target.sink != current.sink:
+        raise SettingsError(
+            f"{_name(wanted)}: run {target.run_id} was published to {target.sink}, the current one to {current.sink}:"
+            " neither can take the other's files. Nothing was changed. Score again with the sink that is wanted."
+        )
     if target.start != current.start:
         _insist_on_files(target, store)
         with tools.stop.finishing(f"{ledger.uri} says which version is current."):

@@ -19,7 +19,7 @@ from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, Expected, RunManifest, Staged, versions
 from scorer.output.profile import profile
 from scorer.output.quarantine import Refusals
-from scorer.output.sinks import parquet
+from scorer.output.sinks import Destination, sink, stage
 from scorer.output.tally import Tally
 from scorer.run import judge
 from scorer.run.check import check
@@ -80,6 +80,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
         account.outcome = "published already"
         return _published_already(seen, digest, tools)
 
+    sink(job.sink).ready(predictions.schema(checked.bundle.columns), checked.partition.key)
     plan = planned(digest, state, tools.store)
     ids = plan.ids if plan else read_ids(checked.partition, tools.store)
     known = Known.of(checked, job, digest, tools)
@@ -154,16 +155,16 @@ def _stage(start: Start) -> tuple[Staged, Tally, Distributions]:
             shapes.append(unit.distributions)
             yield unit.predictions
 
-    def destination(kind: str, listed: str, schema: pa.Schema) -> parquet.Destination:
-        place = join(listed, plan.partition) if plan.partition else listed
-        return parquet.Destination(join(start.staged_folder, kind), place, schema, start.lineage, job.rows_per_file)
+    def destination(kind: str, listed: str, schema: pa.Schema) -> Destination:
+        place, staged = join(listed, plan.partition) if plan.partition else listed, join(start.staged_folder, kind)
+        return Destination(staged, place, schema, start.lineage, job.rows_per_file, plan.partition)
 
     with start.tools.stages("stage", plan.rows):
         schema = predictions.schema(start.checked.bundle.columns)
-        parts = parquet.stage(scored(), destination("predictions", job.predictions, schema), store)
+        parts = sink(job.sink).stage(scored(), destination("predictions", job.predictions, schema), store)
         refused = [unit for unit, counted in zip(plan.units, tallies, strict=True) if counted.quarantined]
         schema = built_in("quarantine").arrow_schema()
-        rest = parquet.stage(staging.quarantine(refused), destination("quarantine", job.quarantine_uri, schema), store)
+        rest = stage(staging.quarantine(refused), destination("quarantine", job.quarantine_uri, schema), store)
     return Staged(start.staged_folder, parts, rest), tally.add(tallies), distribution.add(shapes)
 
 
@@ -189,6 +190,7 @@ def _manifest(
         counts=counts,
         predictions=staged.predictions,
         quarantine=staged.quarantine,
+        sink=start.job.sink,
         units=len(plan.units),
         units_done_earlier=units_done_earlier,
         started_at=start.began,

@@ -97,6 +97,11 @@ class Job(Settings):
     state: str | None = None
     """Where plans, staged files and manifests live; by default PREDICTIONS.scorer."""
 
+    sink: Annotated[str, Field(pattern=r"^(parquet|iceberg:[\w-]+(\.[\w-]+){2,})$")] = "parquet"
+    """Where readers find the predictions. parquet: as files below `predictions`; iceberg:CATALOG.NAMESPACE.TABLE: in a
+    table that is made if it is not there, by a catalog that pyiceberg's own configuration names. Another sink is other
+    work: nights are scored again. Needs the extra `iceberg`."""
+
     bundle_key: str | None = None
     """Ed25519 public key (PEM). If given, only a bundle that was signed with its private key is scored by."""
 
@@ -249,5 +254,5 @@ CHANGES_NO_SCORE = frozenset(
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed. What is taken over
 from earlier runs is what this one would compute; where it is not quite (float16), `fingerprint` says so."""
 
-CHANGES_NO_ROW = frozenset({"contract", "rows_per_unit", "rows_per_file"})
-"""Settings that decide which rows are refused and how they are cut, and no prediction."""
+CHANGES_NO_ROW = frozenset({"contract", "rows_per_unit", "rows_per_file", "sink"})
+"""Settings that decide which rows are refused, how they are cut and where they go, and no prediction."""

@@ -13,7 +13,7 @@ from scorer.output import predictions, quarantine, tally
 from scorer.output.commit import Ledger, Version
 from scorer.output.manifest import OutputFile, RunManifest, Staged
 from scorer.output.predictions import Origin, ScoredRows
-from scorer.output.sinks import parquet
+from scorer.output.sinks import Sink, parquet, sink
 
 STORE = ObjectStore()
 KEY = "ds=2026-11-24"
@@ -38,36 +38,39 @@ def refused(ids: list[str | None], run_id: str = "run-1") -> pa.Table:
     return quarantine.table(rows, verdicts, "s3://b/in.parquet", 0, run_id)
 
 
-def state_of(root: str) -> str:
-    """Of the one partition."""
-    return join(root, "predictions.scorer", KEY)
+def state_of(root: str, key: str = KEY) -> str:
+    """Of one partition."""
+    return join(root, "predictions.scorer", key)
 
 
-def ledger_of(root: str) -> Ledger:
-    return Ledger(state_of(root), KEY, STORE)
+def ledger_of(root: str, key: str = KEY) -> Ledger:
+    return Ledger(state_of(root, key), key, STORE)
 
 
 def plan_of(run_id: str) -> str:
     return hashlib.sha256(run_id.encode()).hexdigest()[:24]
 
 
-def staged_run(root: str, run_id: str, ids: list[str], per_file: int = 10) -> tuple[Staged, RunManifest]:
+def staged_run(
+    root: str, run_id: str, ids: list[str], per_file: int = 10, key: str = KEY, into: str = "parquet"
+) -> tuple[Staged, RunManifest]:
     """All that a run does before its publish; its one start is named like the run."""
-    folder = join(state_of(root), plan_of(run_id), "starts", run_id)
+    folder = join(state_of(root, key), plan_of(run_id), "starts", run_id)
 
-    def stage(kind: str, table: pa.Table) -> tuple[OutputFile, ...]:
+    def stage(kind: str, table: pa.Table, to: Sink) -> tuple[OutputFile, ...]:
         lineage = {"scorer.run_id": run_id, "scorer.start": run_id}
-        place = parquet.Destination(join(folder, kind), join(root, kind, KEY), table.schema, lineage, per_file)
-        return parquet.stage([table], place, STORE)
+        place = parquet.Destination(join(folder, kind), join(root, kind, key), table.schema, lineage, per_file, key)
+        return to.stage([table], place, STORE)
 
     found, rest = scored(ids, run_id), refused([], run_id)
-    staged = Staged(folder, stage("predictions", found), stage("quarantine", rest))
+    staged = Staged(folder, stage("predictions", found, sink(into)), stage("quarantine", rest, sink("parquet")))
     counts = tally.count(found, rest, [], 0).model_copy(update={"rows_in": len(ids)})
     now = datetime.now(UTC)
     values: dict[str, Any] = {
         "run_id": run_id,
         "start": run_id,
-        "partition": KEY,
+        "partition": key,
+        "sink": into,
         "listings": "l",
         "plan_digest": plan_of(run_id),
         "bundle": {"uri": "b", "name": "homes", "version": "1", "digest": "d" * 64},
@@ -88,10 +91,18 @@ def staged_run(root: str, run_id: str, ids: list[str], per_file: int = 10) -> tu
     return staged, manifest
 
 
-def published(root: str, run_id: str, ids: list[str], per_file: int = 10, expose: bool = True) -> Version:
+def published(
+    root: str,
+    run_id: str,
+    ids: list[str],
+    per_file: int = 10,
+    expose: bool = True,
+    key: str = KEY,
+    into: str = "parquet",
+) -> Version:
     """A run staged, published and exposed."""
-    staged, manifest = staged_run(root, run_id, ids, per_file)
-    ledger, uri = ledger_of(root), join(staged.folder, "manifest.json")
+    staged, manifest = staged_run(root, run_id, ids, per_file, key, into)
+    ledger, uri = ledger_of(root, key), join(staged.folder, "manifest.json")
     STORE.put(uri, manifest.model_dump_json().encode())
     version = ledger.publish(manifest, uri, ledger.read())
     if expose:

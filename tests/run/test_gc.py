@@ -30,7 +30,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def gc(root: str, dry_run: bool = False, **settings: Any) -> list[Collected]:
     wanted = Housekeeping.model_validate({"predictions": join(root, "predictions"), **settings})
-    return list(collect(wanted, Tools(), dry_run))
+    return [found for found in collect(wanted, Tools(), dry_run) if isinstance(found, Collected)]
 
 
 def age(root: str, days: float) -> None:
@@ -194,8 +194,10 @@ def test_every_partition_is_collected_or_the_one_that_is_named(tmp_path: Path) -
         STORE.put(join(str(tmp_path), "p.scorer", key), b"not a plan")
     wanted = Housekeeping(predictions=join(str(tmp_path), "p"), older_than=timedelta(0))
     one = wanted.model_copy(update={"partition": "region=eu/ds=2026-11-25"})
-    assert [found.partition for found in collect(one, Tools(), dry_run=True)] == ["region=eu/ds=2026-11-25"]
-    found = list(collect(wanted, Tools()))
+    (dry,) = collect(one, Tools(), dry_run=True)
+    assert isinstance(dry, Collected)
+    assert dry.partition == "region=eu/ds=2026-11-25"
+    found = [one for one in collect(wanted, Tools()) if isinstance(one, Collected)]
     assert [(one.partition, one.plans) for one in found] == [("ds=2026-11-24", 1), ("region=eu/ds=2026-11-25", 1)]
     assert STORE.exists(join(str(tmp_path), "p.scorer/symlinks/predictions/ds=2026-11-24/manifest"))
     assert STORE.exists(join(str(tmp_path), "p.scorer/ds=2026-11-24/unknown/thing"))

@@ -19,13 +19,25 @@ ROWS_PER_GROUP = 131_072
 
 @dataclass(frozen=True)
 class Destination:
-    """Where one kind of output goes: the staging folder, the folder that readers list, columns and lineage."""
+    """Where one kind of output goes: the staging folder, the folder that readers list, columns, lineage, partition."""
 
     staged: str
     listed: str
     schema: pa.Schema
     lineage: dict[str, str]
     rows_per_file: int
+    partition: str = ""
+
+
+class ParquetSink:
+    """Files in a folder a partition. Shown with those of the quarantine; see exposure.py."""
+
+    def ready(self, schema: pa.Schema, partition: str) -> None:
+        """See Sink. Any columns fit."""
+
+    def stage(self, tables: Iterable[pa.Table], destination: Destination, store: ObjectStore) -> tuple[OutputFile, ...]:
+        """See Sink."""
+        return stage(tables, destination, store)
 
 
 def stage(tables: Iterable[pa.Table], destination: Destination, store: ObjectStore) -> tuple[OutputFile, ...]:

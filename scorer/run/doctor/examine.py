@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from scorer.run.doctor import inputs, machine, reach, store, trial
+from scorer.run.doctor import inputs, machine, reach, store, table, trial
 from scorer.run.doctor.finding import Finding, guarded
 from scorer.run.doctor.inputs import Inputs
 from scorer.run.tools import Tools
@@ -27,6 +27,7 @@ def examine(job: Job, tools: Tools, *, quick: bool = False) -> Iterator[Finding]
     yield from guarded("extras", partial(reach.findings, job))
     yield from guarded("credentials", partial(store.credentials, everywhere))
     yield from guarded("places", partial(store.places, job, tools.store))
+    yield from guarded("table", partial(table.findings, job))
     yield from guarded("inputs", partial(inputs.findings, job, tools.store, found))
     if found.checked is None or quick:
         return

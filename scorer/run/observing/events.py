@@ -14,6 +14,7 @@ from scorer.run.observing import facets
 from scorer.run.observing.facets import PRODUCER, Json, facet, named
 from scorer.run.start import Start
 from scorer.settings import Lineage
+from scorer.tables import is_table
 from scorer.telemetry import Progress
 
 State = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT"]
@@ -150,7 +151,10 @@ def _outputs(account: Account, published: bool) -> list[Json]:
     shapes = {"predictions": predictions.schema(start.checked.bundle.columns)}
     shapes["quarantine"] = built_in("quarantine").arrow_schema()
     lineage = {"predictions": facets.predictions_lineage(start), "quarantine": facets.quarantine_lineage(start)}
-    places: Mapping[str, str] = {"predictions": job.predictions, "quarantine": job.quarantine_uri}
+    places: Mapping[str, str] = {
+        "predictions": job.sink if is_table(job.sink) else job.predictions,
+        "quarantine": job.quarantine_uri,
+    }
     found = []
     for kind, place in places.items():
         about = {"schema": facets.schema(shapes[kind]), "columnLineage": lineage[kind]}

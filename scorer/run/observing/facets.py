@@ -12,6 +12,7 @@ import pyarrow as pa
 from scorer.objectstore import canonical, parse
 from scorer.output.manifest import OutputFile, RunManifest, versions
 from scorer.run.start import Start
+from scorer.tables import SCHEME, TableName, is_table
 
 Json = dict[str, Any]
 
@@ -50,7 +51,10 @@ def facet(kind: str, **content: Any) -> Json:
 
 
 def named(uri: str) -> tuple[str, str]:
-    """Namespace and name by OpenLineage's naming: s3://BUCKET and the key; file and the path."""
+    """Namespace and name by OpenLineage's naming: s3://BUCKET and the key; file and the path; a table's catalog."""
+    if is_table(uri):
+        table = TableName.parse(uri)
+        return f"{SCHEME}{table.catalog}", ".".join(table.identifier)
     place = parse(canonical(uri))
     return (f"s3://{place.bucket}", place.key) if place.bucket else ("file", place.key)
 

@@ -165,7 +165,7 @@ def run_rows(page: Content) -> list[tuple[str, str]]:
         ("work units", units),
         *([("taken over", against(manifest))] if manifest and manifest.expected else []),
         ("listings", manifest.listings if manifest else account.job.listings),
-        ("predictions", account.job.predictions),
+        ("predictions", account.job.predictions if account.job.sink == "parquet" else account.job.sink),
     ]
 
 
