@@ -4,12 +4,14 @@
     python -m benchmarks.lookups --rows 1000000
 
 The store is written by the product's own functions, in files as eleven nights would leave them. It is looked up in a
-process of its own, unit by unit as a run does: 16,384 keys at a time, three quarters of them known, spread over the
-whole store. Twice: as the page cache is after writing, and again.
+process of its own as a run does: first whether they are known, for the plan, then their values; unit by unit, 16,384
+keys at a time, three quarters of them known, spread over the whole store. Twice: with nothing of the store in the page
+cache, and again.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -33,8 +35,11 @@ SETTINGS = Embeddings(dtype="float16", max_gb=1000.0)
 
 def keys_of(first: int, number: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint64]]":
     """Keys that look like hashes, the same at every call."""
+    return _mixed(np.arange(first, first + number, dtype=np.uint64))
+
+
+def _mixed(value: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> "np.ndarray[tuple[int, int], np.dtype[np.uint64]]":
     with np.errstate(over="ignore"):
-        value = np.arange(first, first + number, dtype=np.uint64)
         halves = []
         for seed in (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03):
             mixed = (value + np.uint64(1)) * np.uint64(seed)
@@ -63,12 +68,15 @@ def look_up(folder: Path, rows: int, sought: int) -> dict[str, float]:
     """Seconds and memory of this process."""
     random = np.random.default_rng(1)
     places = random.integers(0, rows * 4 // 3, sought).astype(np.int64)
-    keys = np.concatenate([keys_of(int(place), 1) for place in places])
+    keys = _mixed(places.astype(np.uint64))
     before = most = _anonymous()
     began = time.perf_counter()
     store = _store(folder)
-    store.open()
+    store.open(sought)
     opened = time.perf_counter() - began
+    for start in range(0, sought, AT_ONCE):
+        store.knows(keys[start : start + AT_ONCE])
+    planned = time.perf_counter() - began
     found = 0
     for start in range(0, sought, AT_ONCE):
         known, _ = store.take(keys[start : start + AT_ONCE])
@@ -79,6 +87,7 @@ def look_up(folder: Path, rows: int, sought: int) -> dict[str, float]:
         "sought": sought,
         "found": found,
         "open_s": round(opened, 3),
+        "planned_s": round(planned, 3),
         "seconds": round(time.perf_counter() - began, 3),
         "anonymous_mib": round(most / 2**20, 1),
         "anonymous_before_mib": round(before / 2**20, 1),
@@ -87,6 +96,17 @@ def look_up(folder: Path, rows: int, sought: int) -> dict[str, float]:
 
 def _store(folder: Path) -> EmbeddingStore:
     return EmbeddingStore(str(folder), TOWER, SIZE, SETTINGS, ObjectStore(), lambda text: print(text, file=sys.stderr))
+
+
+def _forget(folder: Path) -> None:
+    """Have the page cache let go of the store."""
+    for path in folder.rglob("*.arrow"):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
 
 
 def _anonymous() -> int:
@@ -115,6 +135,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"written {size / 1e9:.2f} GB in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         command = [sys.executable, "-m", "benchmarks.lookups", "--look-up", "--work", str(options.work)]
         command += ["--rows", str(options.rows), "--keys", str(options.keys)]
+        _forget(options.work)
         for _ in range(2):
             subprocess.run(command, check=True)
     finally:

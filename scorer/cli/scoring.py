@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from scorer.cli.app import EXIT_CODES, app, exit_code
+from scorer.cli.arrow import spare_pandas
 from scorer.cli.options import (
     Bundle,
     File,
@@ -63,6 +64,7 @@ def score(
         flags |= {"reuse": reuse, "reuse_from": reuse_from, "audit_reuse": audit_reuse, "embeddings.uri": embeddings}
         flags |= {"shard": shard}
         wanted = load(Job, file=job, flags=flags)
+        spare_pandas()
         if dry_run:
             _print_estimate(wanted)
             return

@@ -38,6 +38,9 @@ ALIGNMENT = 64
 TICKET = tf.TensorSpec([], tf.int64)
 """What travels through the chain: the number of a request, whose bytes stay out of TensorFlow's strings (a copy)."""
 
+FINISHED_AHEAD = 16
+"""Batches that wait with their embeddings while whoever consumes them is busy with the end of a unit."""
+
 SPARE_CALLS = 1
 """Batches in hand beyond those that are worked on: a batch that is ready early waits for its turn, its thread need not.
 """
@@ -117,7 +120,9 @@ class ImagePipeline:
         self._stopped.clear()
         dataset = (
             tf.data.Dataset.from_generator(lambda: self._fetched(requests), output_signature=TICKET)
+            .prefetch(self._ahead)  # a unit is read and looked up while the one before is still being decoded
             .map(as_it_stands(self._embedded), num_parallel_calls=self._calls, deterministic=True)
+            .prefetch(FINISHED_AHEAD)
             .with_options(_options(self._calls))
         )
         try:

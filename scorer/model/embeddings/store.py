@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from scorer.errors import InputChanged, StoreUnreachable, Terminal
 from scorer.model.embeddings import block, merging
+from scorer.model.embeddings.ahead import read_ahead
 from scorer.model.embeddings.block import Block
 from scorer.model.embeddings.cache import LocalCopies
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join
@@ -42,6 +43,7 @@ class File:
 
     uri: str
     size: int
+    path: Path
     blocks: tuple[Block, ...]
 
 
@@ -91,8 +93,12 @@ class EmbeddingStore:
         """Embeddings that were there when it was opened."""
         return sum(len(rows) for rows in self._blocks)
 
-    def open(self) -> None:
-        """Map the files that are there now; those that are not whole, or not ours, are ignored with a warning."""
+    def open(self, sought: int = 0) -> None:
+        """Map the files that are there now; those that are not whole, or not ours, are ignored with a warning.
+
+        Args:
+            sought: about how many embeddings will be taken. For many the system begins to read the files as a whole.
+        """
         try:
             listed = self._store.list_all(self._uri)
         except FAILURES as error:
@@ -104,6 +110,7 @@ class EmbeddingStore:
             self._map(info, copies)
         copies.forget_all_but(file_name(info.uri) for info in own)
         self._blocks = [rows for file in self._files for rows in file.blocks]
+        read_ahead([(file.path, file.size) for file in self._files], sought)
         others = {info.uri.removeprefix(f"{self._uri}/").partition("/")[0] for info in listed} - {self._tower}
         if others and not own:
             self._warn(
@@ -139,7 +146,7 @@ class EmbeddingStore:
             found, places = blocks[number].take(rows[hit]), wanted[hit]
             sound = found.sound()
             known[places[sound]] = True
-            values[places[sound]] = found.values[sound]
+            values[places[sound]] = found.values if sound.all() else found.values[sound]
         return wanted[where >= 0]
 
     def recall(self, key: bytes) -> Floats | None:
@@ -197,7 +204,7 @@ class EmbeddingStore:
         except FAILURES as error:
             self._warn(f"{info.uri} of the embedding store is not used: {error}. What it held is computed anew.")
         else:
-            self._files.append(File(info.uri, info.size, tuple(blocks)))
+            self._files.append(File(info.uri, info.size, path, tuple(blocks)))
 
     def _write(self, blocks: Iterable[Block]) -> bool:
         try:
@@ -241,7 +248,7 @@ class NothingKept(EmbeddingStore):
         """Never."""
         return False
 
-    def open(self) -> None:
+    def open(self, sought: int = 0) -> None:
         """There is nothing."""
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """The store of embeddings gives back what was put in, or nothing."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,30 @@ def test_a_store_in_a_bucket_is_copied_once(bucket: Bucket, tmp_path: Path, monk
     ObjectStore().delete(loads)
     opened(uri, cache=cache)
     assert not [path for path in Path(cache).rglob("*") if path.is_file()]
+
+
+def test_a_store_of_which_much_is_sought_is_read_ahead_as_a_whole_and_one_of_which_little_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, values = some(20_000)
+    put(str(tmp_path), keys[:10_000], values[:10_000])
+    put(str(tmp_path), keys[10_000:], values[10_000:])
+    read: list[int] = []
+    advise = os.posix_fadvise
+
+    def noted(handle: int, start: int, length: int, advice: int) -> None:
+        assert (start, length, advice) == (0, 0, os.POSIX_FADV_WILLNEED)
+        read.append(os.fstat(handle).st_size)
+        advise(handle, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    store = EmbeddingStore(str(tmp_path), TOWER, SIZE, Embeddings(), ObjectStore(), Said())
+    store.open(sought=10)
+    assert read == []
+    store = EmbeddingStore(str(tmp_path), TOWER, SIZE, Embeddings(), ObjectStore(), Said())
+    store.open(sought=1_000)
+    assert len(read) == 2
+    assert store.take(keys)[0].all()
 
 
 def test_float16_is_rounded_at_once_so_that_a_fresh_embedding_scores_like_a_stored_one(tmp_path: Path) -> None:

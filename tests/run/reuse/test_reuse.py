@@ -14,6 +14,7 @@ import pytest
 
 from scorer import score_partition
 from scorer.errors import AuditError, SettingsError, StoreUnreachable
+from scorer.intake.identities import _key
 from scorer.model.embeddings import EmbeddingStore
 from scorer.objectstore import Blob, ObjectStore, join
 from scorer.output.manifest import RunManifest
@@ -437,5 +438,37 @@ def test_changes_at_random_leave_no_stale_score(tmp_path: Path, bundle: str, oth
     """Sixty here; a thousand by `make nights`."""
     world = World(Market(str(tmp_path / "market"), ""), (bundle, other), np.random.default_rng(11))
     taken_over = list(nights(world, 60))
-    assert sum(rows for rows, _ in taken_over) > 0
+    assert sum(rows for rows, _ in taken_over) > 40 * len(taken_over) / 2
     assert sum(known for _, known in taken_over) > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "blind"),
+    [
+        ("scorer.output.fingerprints._matrix", lambda rows, names, texts: np.zeros((rows.num_rows, 1), np.uint8)),
+        ("scorer.intake.identities._by_etag", lambda uri, tag: None if tag is None else _key("uri", uri)),
+    ],
+    ids=["to features", "to what lies under a name"],
+)
+def test_changes_at_random_would_show_a_stale_score(
+    tmp_path: Path, bundle: str, other: str, monkeypatch: pytest.MonkeyPatch, what: str, blind: Any
+) -> None:
+    monkeypatch.setattr(what, blind)
+    world = World(Market(str(tmp_path / "market"), ""), (bundle, other), np.random.default_rng(11))
+    with pytest.raises(AssertionError):
+        list(nights(world, 100))
+
+
+def test_the_command_imports_no_pandas_where_nothing_is_computed(market: Market, tmp_path: Path) -> None:
+    score(market, MONDAY)
+    (tmp_path / "job.json").write_text(market.job(partition=TUESDAY, reuse="rows").model_dump_json(exclude_none=True))
+    program = (
+        "import sys; from scorer.cli import app\n"
+        f"app(['score', '--job', {str(tmp_path / 'job.json')!r}], standalone_mode=False)\n"
+        "assert not {'pandas', 'tensorflow'} & set(sys.modules)\n"
+        "import pyarrow as pa, pandas\n"  # who wants it gets it afterwards
+        "assert pa.table({'a': [1]}).to_pandas()['a'].tolist() == [1]\n"
+        "assert pa.array(pandas.Series([1.0, None])).null_count == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
