@@ -54,6 +54,20 @@ def test_what_is_wrong_with_a_setting_is_said_by_its_name(flags: dict[str, Any],
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"loss": "quantile"}, "loss quantile and a value of quantile belong together"),
+        ({"quantile": "0.9"}, "loss quantile and a value of quantile belong together"),
+        ({"loss": "quantile", "quantile": "0.9", "correction": "shift"}, "correction moves a prediction away"),
+        ({"loss": "quantile", "quantile": "1"}, "quantile"),
+    ],
+)
+def test_settings_of_a_training_that_contradict_each_other_are_refused(flags: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(TrainJob, environ={}, flags={"listings": "L", "target": "price", "bundle": "B", **flags})
+
+
 def test_an_unknown_variable_of_ours_is_refused_and_others_are_none_of_our_business() -> None:
     with pytest.raises(SettingsError, match="btach: unknown setting"):
         load(Job, environ={"SCORER_BTACH": "1"}, flags=PLACES)

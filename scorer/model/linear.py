@@ -21,3 +21,7 @@ class LinearScore:
     def __call__(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Scores float64 [n, O] of x float64 [n, D]."""
         return x @ self.weights + self.bias
+
+    def moved(self, by: npt.NDArray[np.float64]) -> "LinearScore":
+        """The same with float64 [O] added."""
+        return LinearScore(self.weights, self.bias + by)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scorer.settings.base import Settings
 from scorer.settings.job import ImageLimits, ImageSources, Speed
@@ -100,6 +100,17 @@ class TrainJob(Settings):
     """Under a logarithm: one factor on all predictions, fitted out of fold. none tells about medians; smearing makes
     predictions add up to the truths; shift makes their mean percentage error smallest: it tells less."""
 
+    loss: Literal["auto", "mse", "mae", "huber", "quantile"] = "auto"
+    """What is made small. mse: squares, for means. mae: absolute errors, for medians. huber, and auto: squares of small
+    errors, sizes of large ones. quantile: predictions that so large a share of the truths lies below."""
+
+    quantile: float | None = Field(None, gt=0, lt=1)
+    """The share that `loss` quantile is about, for instance 0.9."""
+
+    weight: str | None = None
+    """A column of numbers, zero or more, that say what each listing counts, in training and in the metrics. No default
+    feature."""
+
     interval: float = Field(0.9, ge=0, lt=1)
     """Share of the truths that prediction_low to prediction_high shall hold. 0: no intervals."""
 
@@ -148,3 +159,11 @@ class TrainJob(Settings):
 
     speed: Speed = Speed()
     """Concurrency of reading the images."""
+
+    @model_validator(mode="after")
+    def _loss_makes_sense(self) -> "TrainJob":
+        if (self.loss == "quantile") != (self.quantile is not None):
+            raise ValueError("loss quantile and a value of quantile belong together")
+        if self.loss == "quantile" and self.correction != "none":
+            raise ValueError("correction moves a prediction away from the quantile that loss asks for")
+        return self

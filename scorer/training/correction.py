@@ -36,7 +36,7 @@ def fit_shift(kind: Correction, truth: Floats, told: Floats, weights: Floats) ->
 
 
 def shifted(target: TargetTransform, shift: float) -> TargetTransform:
-    """The way back with the shift in it. Of a log target only: a shift of others is what the network's bias is for."""
+    """The way back with the shift in it: of a log target on its logarithm, else on the target itself."""
     return TargetTransform(target.kind, target.mean + shift, target.scale) if shift else target
 
 

@@ -1,18 +1,23 @@
 """How good the model is on listings that nothing was fitted on, and whether the images helped, in words."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from scorer.training.robust import pinball
 from scorer.training.split import Rows
+from scorer.training.weighting import weighted_mean, weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 2000
 COVERAGE = 0.95
 """Of the bootstrap interval."""
+
+TINY = 1e-12
 
 DRAWN_AT_ONCE = 8_000_000
 """Groups drawn at a time, 64 MB: all resamples of a million groups at once would take 16 GB."""
@@ -67,22 +72,31 @@ class Comparison:
         return f"Whether the images help cannot be told: {figures}, which is within noise."
 
 
-def measure(actual: Floats, predicted: Floats) -> Metrics:
-    """Metrics of predictions float64 [n] in the target's own unit, n >= 1."""
+def measure(actual: Floats, predicted: Floats, weights: Floats | None = None) -> Metrics:
+    """Metrics of predictions float64 [n] in the target's own unit, n >= 1; with weights float64 [n] all but n."""
+    counts = _counts(actual, weights)
     error = np.abs(predicted - actual)
     nonzero = actual != 0
     shares = 100 * error[nonzero] / np.abs(actual[nonzero])
-    spread = float(np.sum((actual - actual.mean()) ** 2))
+    spread = float(np.sum(counts * (actual - weighted_mean(actual, counts)) ** 2))
     return Metrics(
-        mape=float(shares.mean()) if nonzero.any() else None,
-        median_ape=float(np.median(shares)) if nonzero.any() else None,
-        r2=1 - float(np.sum(error**2)) / spread if spread else None,
-        mae=float(error.mean()),
+        mape=weighted_mean(shares, counts[nonzero]) if nonzero.any() else None,
+        median_ape=weighted_quantile(shares, counts[nonzero], 0.5) if nonzero.any() else None,
+        r2=1 - float(np.sum(counts * error**2)) / spread if spread else None,
+        mae=weighted_mean(error, counts),
         n=len(actual),
     )
 
 
-def compare(actual: Floats, numbers: Floats, fused: Floats, groups: Rows, seed: int) -> Comparison:
+def compare(
+    actual: Floats,
+    numbers: Floats,
+    fused: Floats,
+    groups: Rows,
+    seed: int,
+    weights: Floats | None = None,
+    quantile: float | None = None,
+) -> Comparison:
     """Paired comparison on the same listings; the interval is from a bootstrap over groups, whose listings are alike.
 
     It says how far other test listings could move the difference, not what another split or seed of training would do.
@@ -93,39 +107,57 @@ def compare(actual: Floats, numbers: Floats, fused: Floats, groups: Rows, seed: 
         fused: predictions of the fused net.
         groups: int64 [n].
         seed: of the resampling.
+        weights: float64 [n]; None: all alike.
+        quantile: what the predictions are to be; None: means or medians.
     """
-    percent = bool(np.all(actual != 0))
-    unit = 100 / np.abs(actual) if percent else np.ones_like(actual)
-    without, with_images = np.abs(numbers - actual) * unit, np.abs(fused - actual) * unit
-    low, high, _ = bootstrap(without - with_images, groups, seed)
+    counts = _counts(actual, weights)
+    name, (without, with_images) = _errors(actual, (numbers, fused), quantile)
+    low, high, _ = bootstrap(without - with_images, groups, seed, counts)
     return Comparison(
-        measure="MAPE" if percent else "MAE",
-        numbers=float(without.mean()),
-        fused=float(with_images.mean()),
-        difference=float((without - with_images).mean()),
+        measure=name,
+        numbers=weighted_mean(without, counts),
+        fused=weighted_mean(with_images, counts),
+        difference=weighted_mean(without - with_images, counts),
         low=low,
         high=high,
         n=len(actual),
     )
 
 
-def bootstrap(values: Floats, groups: Rows, seed: int) -> tuple[float, float, float]:
+def _errors(actual: Floats, predictions: Sequence[Floats], quantile: float | None) -> tuple[str, list[Floats]]:
+    """What is compared, by its name, and of each of the predictions its errors float64 [n]."""
+    if quantile is not None:
+        return "quantile loss", [np.asarray(pinball(one, actual, quantile), np.float64) for one in predictions]
+    percent = bool(np.all(actual != 0))
+    unit = 100 / np.abs(actual) if percent else np.ones_like(actual)
+    return "MAPE" if percent else "MAE", [np.abs(one - actual) * unit for one in predictions]
+
+
+def _counts(values: Floats, weights: Floats | None) -> Floats:
+    """What each listing counts; all alike where nothing is known, or all are 0."""
+    return np.ones(len(values)) if weights is None or not weights.any() else weights
+
+
+def bootstrap(values: Floats, groups: Rows, seed: int, weights: Floats | None = None) -> tuple[float, float, float]:
     """How far chance could move a mean: groups are drawn again, with all their listings.
 
     Args:
         values: float64 [n], n >= 1.
         groups: int64 [n].
         seed: of the drawing.
+        weights: float64 [n]; None: all alike.
 
     Returns:
         Both ends of the 95 % interval of the mean, and the share of the resamples whose mean is positive.
     """
     _, group = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(group, values), np.bincount(group)
+    each = _counts(values, weights)
+    sums, counts = np.bincount(group, values * each), np.bincount(group, each)
     random, means = np.random.default_rng(seed), np.empty(RESAMPLES)
     for at in range(0, RESAMPLES, step := max(1, DRAWN_AT_ONCE // len(sums))):
         drawn = random.integers(0, len(sums), (min(step, RESAMPLES - at), len(sums)))
-        means[at : at + len(drawn)] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        # Where only groups of no weight were drawn, the mean is as unknown as 0 is.
+        means[at : at + len(drawn)] = sums[drawn].sum(axis=1) / np.maximum(counts[drawn].sum(axis=1), TINY)
     low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return float(low), float(high), float((means > 0).mean())
 

@@ -18,6 +18,7 @@ from scorer.settings import TrainJob
 from scorer.training.images import ImageCache, Source, cache_images
 from scorer.training.split import Rows
 from scorer.training.ties import NO_TIES, Ties, find_ties
+from scorer.training.weighting import read_weights
 
 Progress = Callable[[str], None]
 Index = npt.NDArray[np.int32]
@@ -39,6 +40,7 @@ class Examples:
         without_target: rows that were left out because their target is null.
         ties: what makes the groups.
         times: int64 [n], when each listing was, ascending; None where no column says so.
+        weights: float64 [n], what each listing counts, 1 on average; None: all the same.
     """
 
     table: pa.Table
@@ -52,9 +54,14 @@ class Examples:
     without_target: int
     ties: Ties = NO_TIES
     times: Rows | None = None
+    weights: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def weight(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """What some of them count, float64 [m]."""
+        return np.ones(len(rows)) if self.weights is None else self.weights[rows]
 
 
 def open_partitions(job: TrainJob, store: ObjectStore) -> list[Partition]:
@@ -81,7 +88,7 @@ def read_examples(
 
     Args:
         partitions: where the rows are.
-        job: names of target and group, images per listing.
+        job: names of target, group and weights, images per listing.
         spec: how images are decoded.
         source: where they come from.
         store: where the rows come from.
@@ -89,15 +96,16 @@ def read_examples(
         kept: in its place, a folder that outlives a training that is cut off.
 
     Raises:
-        ContractError: a column is missing or of the wrong type, or a target is not finite.
+        ContractError: a column is missing or of the wrong type, a target is not finite, or a weight makes no sense.
         InputError: no listing has a target, or none an image that can be used.
         StoreUnreachable: the store is down.
     """
     everything = _read(partitions, store)
     table, target = _with_target(everything, job.target)
-    for name in (ID, job.group):
+    for setting, name in (("group", ID), ("group", job.group), ("weight", job.weight)):
         if name is not None:
-            column_of(table, name, "group")
+            column_of(table, name, setting)
+    weights = read_weights(table, job.weight) if job.weight else None
     named = image_table(_images_of(table, job), job.max_images)
     cache = cache_images(named.uris, spec, source, folder, kept)
     if not cache.slots:
@@ -127,6 +135,7 @@ def read_examples(
         groups=groups,
         without_target=len(everything) - len(table),
         ties=ties,
+        weights=weights,
     )
 
 

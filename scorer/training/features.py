@@ -45,7 +45,7 @@ LEAST_SEEN = 2
 def select_features(
     table: pa.Table, partitions: Sequence[str], job: TrainJob, progress: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """The columns that `features` names, else all of a usable kind but id, target, images, group and exclusions.
+    """The columns that `features` names, else all of a usable kind that no other setting names or excludes.
 
     Args:
         table: the training split.
@@ -65,7 +65,8 @@ def select_features(
             _insist(table, name, taken)
         return job.features
     partition_steps = {step.partition("=")[0] for key in partitions for step in key.split("/")}
-    left = [name for name in table.column_names if name not in taken | {job.group, *job.exclude} | partition_steps]
+    others = {job.group, job.weight, *job.exclude} | partition_steps
+    left = [name for name in table.column_names if name not in taken | others]
     reasons = {name: reason for name in left if (reason := _useless(table.column(name)))}
     for name, reason in reasons.items():
         progress(f"Column {name!r} is no feature: {reason}.")

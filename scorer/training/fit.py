@@ -1,6 +1,6 @@
 """The tf.data chain of a training run, and the run itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from scorer.errors import Terminal
-from scorer.model.fused import OUTPUT
 from scorer.model.preprocessing import Mask, Matrix
 from scorer.settings import TrainJob
 from scorer.training.curves import Curve, Journal
 from scorer.training.images import Embeddings, Pixels
-from scorer.training.robust import HUBER
+from scorer.training.objective import Goal
 from scorer.training.split import Rows, Split
 from scorer.training.state import Checkpoint, listed, numbered
 
@@ -32,35 +31,37 @@ class Inputs:
         images: int32 [n, K], slots in `by_slot`, -1 where there is no image.
         by_slot: uint8 [slots, S, S, 3], pixels for a net with an image tower; or float32 [slots, D], embeddings for one
             without. Memory-mapped.
-        target: float64 [n], as the network learns it (standardised).
+        goal: of the n listings.
         with_features: whether batches hold features; a net of the images alone takes none.
     """
 
     features: Matrix
     images: npt.NDArray[np.int32]
     by_slot: Pixels | Embeddings
-    target: npt.NDArray[np.float64]
+    goal: Goal
     with_features: bool = True
 
     def dataset(self, rows: Rows, batch_rows: int) -> tf.data.Dataset:
-        """Batches of ({"features", "images" or "embeddings", "mask"}, {"prediction"}) in the order of the rows."""
+        """Batches of ({"features", "images" or "embeddings", "mask"}, goal, weights) in the order of the rows."""
         chain = tf.data.Dataset.from_tensor_slices(rows)
         return chain.batch(batch_rows).map(self._batch).prefetch(2).with_options(_options())
 
-    def _batch(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        features, target = tf.numpy_function(self._numbers, [rows], [tf.float32, tf.float32])
+    def _batch(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        features, goal, weights = tf.numpy_function(self._numbers, [rows], [tf.float32] * 3)
         features.set_shape([None, self.features.shape[1]])
-        target.set_shape([None])
+        goal.set_shape([None, self.goal.width])
+        weights.set_shape([None])
         by_slot, mask = tf.numpy_function(self._images, [rows], [self.by_slot.dtype, tf.bool])
         by_slot.set_shape([None, self.images.shape[1], *self.by_slot.shape[1:]])
         mask.set_shape([None, self.images.shape[1]])
         name = "embeddings" if self.by_slot.ndim == 2 else "images"
         inputs = {name: by_slot, "mask": mask}
-        return inputs | ({"features": features} if self.with_features else {}), {OUTPUT: target}
+        return inputs | ({"features": features} if self.with_features else {}), goal, weights
 
-    def _numbers(self, rows: Rows) -> tuple[Matrix, Matrix]:
-        """float32 [b, F] and float32 [b]."""
-        return self.features[rows], self.target[rows].astype(np.float32)
+    def _numbers(self, rows: Rows) -> tuple[Matrix, Matrix, Matrix]:
+        """float32 [b, F], [b, O] and [b]."""
+        goal = self.goal.take(rows)
+        return self.features[rows], goal.values.astype(np.float32), goal.weights.astype(np.float32)
 
     def _images(self, rows: Rows) -> tuple[Pixels | Embeddings, Mask]:
         """uint8 [b, K, S, S, 3] or float32 [b, K, D], and bool [b, K]."""
@@ -86,7 +87,7 @@ def fit(
     from seed and pass, and the states of dropout and augmentation are kept with the weights.
 
     Args:
-        model: fresh weights.
+        model: fresh weights; its outputs by name, in the order of the goal's.
         inputs: of all rows.
         split: which rows to train on, and which decide when to stop.
         job: learning rates, batch size, epochs, patience.
@@ -99,15 +100,16 @@ def fit(
         Terminal: the loss is not finite.
     """
     optimizer = TwoRates(job.learning_rate, slowly, job.tower_learning_rate / job.learning_rate)
+    trained = _side_by_side(model)
     # No XLA: it compiles anew for each number of images that a batch happens to hold.
-    model.compile(optimizer, {OUTPUT: keras.losses.Huber(HUBER)}, jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
-    progress = _Passes(model, checkpoint)
+    trained.compile(optimizer, _loss(inputs.goal), jit_compile=False)
+    trained.optimizer.build(trained.trainable_variables)
+    progress = _Passes(trained, checkpoint)
     validation = inputs.dataset(split.validation, job.batch_rows)
     while progress.curve.passes < job.epochs and progress.curve.stale < job.patience:
         order = np.random.default_rng((seed, progress.curve.passes)).permutation(split.training)
-        history = model.fit(inputs.dataset(order, job.batch_rows), shuffle=False, verbose=0).history
-        losses = float(history["loss"][0]), float(model.evaluate(validation, verbose=0))
+        history = trained.fit(inputs.dataset(order, job.batch_rows), shuffle=False, verbose=0).history
+        losses = float(history["loss"][0]), float(trained.evaluate(validation, verbose=0))
         if not np.isfinite(losses).all():
             raise Terminal(
                 f"Training of {model.name} diverged: its loss is not finite after {progress.curve.passes + 1} epochs."
@@ -116,6 +118,22 @@ def fit(
         progress.add(*losses)
         journal.tell(model.name.replace("_", " "), progress.curve)
     return progress.end()
+
+
+def _side_by_side(model: keras.Model) -> keras.Model:
+    """The same net with its outputs as one matrix [B, O], so that a loss sees them together."""
+    with model.distribute_strategy.scope():
+        matrix = keras.ops.stack(list(model.output.values()), axis=1)
+        return keras.Model(model.input, matrix, name=model.name)
+
+
+def _loss(goal: Goal) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """As Keras wants it: float32 [B], the mean over the outputs; Keras weighs the listings."""
+
+    def loss(wanted: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(goal.objective.losses(scores, wanted), axis=-1)
+
+    return loss
 
 
 class TwoRates(keras.optimizers.Adam):  # type: ignore[misc] # Keras's classes come without types

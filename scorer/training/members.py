@@ -14,7 +14,7 @@ from scorer.model.preprocessing import Matrix
 from scorer.settings import TrainJob
 from scorer.training.curves import Curve, Journal
 from scorer.training.folds import FOLDS, deal_folds
-from scorer.training.robust import HUBER, huber
+from scorer.training.objective import Goal
 from scorer.training.split import Rows
 from scorer.training.state import Checkpoint, listed, numbered
 
@@ -68,7 +68,7 @@ class _Plan:
 
 def fit_members(
     features: Matrix,
-    goal: Floats,
+    goal: Goal,
     groups: Rows,
     job: TrainJob,
     units: tuple[int, ...],
@@ -84,7 +84,7 @@ def fit_members(
 
     Args:
         features: float32 [m, F], of the rows to learn from.
-        goal: float64 [m, O].
+        goal: of the same rows.
         groups: int64 [m]; rows of one group are held out together.
         job: learning rate, batch size, epochs, patience.
         units: of the nets' layers.
@@ -98,17 +98,17 @@ def fit_members(
         Terminal: the loss is not finite.
     """
     plan = _plan(groups, members, seed)
-    model = build_members(features.shape[1], units, plan.seen.shape[1], goal.shape[1], seed)
+    model = build_members(features.shape[1], units, plan.seen.shape[1], goal.width, seed)
     optimizer = keras.optimizers.Adam(job.learning_rate)
     optimizer.build(model.trainable_variables)
-    means = build_members(features.shape[1], units, plan.seen.shape[1], goal.shape[1], seed)
-    one_pass = _one_pass(model, means, optimizer, (features, goal.astype(np.float32), plan.seen), job.batch_rows)
+    means = build_members(features.shape[1], units, plan.seen.shape[1], goal.width, seed)
+    one_pass = _one_pass(model, means, optimizer, features, goal, plan.seen, job.batch_rows)
     watched = np.flatnonzero(plan.folds >= 0)
-    now = _Now(model, means, optimizer, np.full(goal.shape, np.nan), checkpoint)
+    now = _Now(model, means, optimizer, np.full(goal.values.shape, np.nan), checkpoint)
     while now.curve.passes < job.epochs and now.curve.stale < job.patience:
         loss = one_pass(np.random.default_rng((seed, now.curve.passes)).permutation(len(features)))
         found = _unseen(means, features[watched], plan.seen[watched])
-        error = float(huber(found - goal[watched]).mean())
+        error = float(goal.take(watched).mean_losses(found).mean())
         if not np.isfinite([loss, error]).all():
             raise Terminal(
                 f"Training of the number nets diverged: their loss is not finite after {now.curve.passes + 1} epochs."
@@ -182,7 +182,9 @@ def _one_pass(
     model: keras.Model,
     means: keras.Model,
     optimizer: keras.Optimizer,
-    tables: tuple[Matrix, Matrix, Matrix],
+    features: Matrix,
+    goal: Goal,
+    seen: Matrix,
     batch_rows: int,
 ) -> Callable[[Rows], float]:
     """A function that trains on all rows once, in the order given, and gives the mean loss.
@@ -191,11 +193,14 @@ def _one_pass(
         model: what is trained.
         means: gets the running mean of its weights.
         optimizer: of its weights.
-        tables: features float32 [m, F], goal float32 [m, O], and which net has seen which row, float32 [m, M].
+        features: float32 [m, F].
+        goal: of the same rows.
+        seen: float32 [m, M], 1 where the net learns from the row.
         batch_rows: rows a step.
     """
-    batch = min(batch_rows, len(tables[0]))
-    known, goals, weights = (tf.constant(table) for table in tables)
+    batch = min(batch_rows, len(features))
+    known, goals = tf.constant(features), tf.constant(goal.values.astype(np.float32))
+    weights = tf.constant((seen * goal.weights[:, None]).astype(np.float32))
 
     @tf.function  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def run(order: tf.Tensor) -> tf.Tensor:
@@ -203,8 +208,7 @@ def _one_pass(
         for rows in order:
             given, wanted, counts = tf.gather(known, rows), tf.gather(goals, rows), tf.gather(weights, rows)
             with tf.GradientTape() as tape:
-                size = tf.abs(model(given, training=True) - wanted[:, None])
-                losses = tf.where(size <= HUBER, size**2 / 2, HUBER * (size - HUBER / 2))
+                losses = goal.objective.losses(model(given, training=True), wanted[:, None])
                 # Adam takes each weight by itself, so the sum over the nets trains each as if it were alone.
                 loss = tf.reduce_sum(tf.reduce_mean(losses * counts[..., None], axis=0))
             gradients = tape.gradient(loss, model.trainable_variables)
@@ -216,7 +220,7 @@ def _one_pass(
     def one_pass(order: Rows) -> float:
         steps = len(order) // batch
         used = order[: steps * batch].reshape(steps, batch)
-        mean: float = run(tf.constant(used)).numpy().item() / (steps * tables[1].shape[1] * tables[2].shape[1])
+        mean: float = run(tf.constant(used)).numpy().item() / (steps * goal.width * seen.shape[1])
         return mean
 
     return one_pass

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from scorer.errors import InputError, SettingsError
@@ -16,6 +15,7 @@ from scorer.settings import TrainJob
 from scorer.training.embed import Embedded
 from scorer.training.examples import Examples
 from scorer.training.features import Encodings, fit_preprocessing, select_features, transform_table
+from scorer.training.objective import Goal, objective_of
 from scorer.training.recipes import Design
 from scorer.training.split import Rows, Split, split_groups
 from scorer.training.state import State
@@ -67,14 +67,14 @@ class Prepared:
         target: transform of the target.
         features: float32 [n, F].
         gaps: bool [n] by reason, which listings lack what.
-        goal: float64 [n, 1], what the nets learn.
+        goal: what the nets learn.
     """
 
     preprocessing: Preprocessing
     target: TargetTransform
     features: Matrix
     gaps: dict[str, Mask]
-    goal: npt.NDArray[np.float64]
+    goal: Goal
 
 
 def gather(
@@ -106,7 +106,12 @@ def prepare(data: Data, rows: Rows) -> Prepared:
     preprocessing = fit_preprocessing(known, data.columns, job.scaler, job.max_categories, encodings)
     features, gaps = transform_table(preprocessing, data.examples.table)
     target = TargetTransform.fit(data.examples.target[rows], data.kind)
-    return Prepared(preprocessing, target, features, gaps, target.forward(data.examples.target)[:, None])
+    goal = Goal(
+        target.forward(data.examples.target)[:, None],
+        data.examples.weight(np.arange(len(data.examples))),
+        objective_of(job),
+    )
+    return Prepared(preprocessing, target, features, gaps, goal)
 
 
 def hold_out(examples: Examples, job: TrainJob, progress: Progress) -> tuple[Rows, Rows]:

@@ -52,7 +52,7 @@ def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT
     prepared = prepare(data, rows)
     side = _image_side(data, rows, _inputs(data, prepared), "images", seed, journal)
     slots, values = data.examples.images[rows], side.embedded.values
-    scores = fit_scores(values, slots, prepared.goal[rows], side.folds)
+    scores = fit_scores(values, slots, prepared.goal.take(rows), side.folds)
     head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, (OUTPUT,))
     out_of_fold = scores.out_of_fold(mean_embeddings(values, slots), side.folds)[:, 0]
     return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
@@ -88,7 +88,7 @@ def _members(data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Jou
     recipe = data.design.recipe
     return fit_members(
         prepared.features[rows],
-        prepared.goal[rows],
+        prepared.goal.take(rows),
         data.examples.groups[rows],
         data.job,
         recipe.numbers,
@@ -110,10 +110,11 @@ def _numbers(
 
 def _late(data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, seed: int, journal: Journal) -> FittedNet:
     """The late gate: what the images say beside the numbers, then how much that counts, each on rows out of fold."""
-    goal, slots, numbers = prepared.goal[rows], data.examples.images[rows], _told_by_numbers(prepared, rows, members)
-    left = np.zeros(len(data.examples))
-    left[rows] = (goal - numbers)[:, 0]  # a tower that is trained learns what the numbers do not know
-    inputs = replace(_inputs(data, prepared), target=left)
+    goal, slots = prepared.goal.take(rows), data.examples.images[rows]
+    numbers = _told_by_numbers(prepared, rows, members)
+    left = np.zeros(prepared.goal.values.shape)
+    left[rows] = goal.values - numbers  # a tower that is trained learns what the numbers do not know
+    inputs = replace(_inputs(data, prepared), goal=replace(prepared.goal, values=left))
     side = _image_side(data, rows, inputs, "second", seed, journal, members.folds)
     values = side.embedded.values
     second = fit_scores(values, slots, goal, side.folds, numbers)
@@ -243,7 +244,7 @@ def slowly(tower: keras.Model, design: Design) -> list[keras.Variable]:
 
 def _inputs(data: Data, prepared: Prepared) -> Inputs:
     examples = data.examples
-    return Inputs(prepared.features, examples.images, examples.cache.pixels, prepared.goal[:, 0])
+    return Inputs(prepared.features, examples.images, examples.cache.pixels, prepared.goal)
 
 
 def _embed(data: Data, tower: keras.Model, journal: Journal) -> Embedded:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from scorer.model.linear import LinearScore
 from scorer.training.images import Embeddings
+from scorer.training.objective import Goal
 from scorer.training.split import Rows
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +47,10 @@ class FoldScores:
             found[rows] = score(inputs[rows])
         return found
 
+    def moved(self, by: Floats) -> "FoldScores":
+        """All of them with float64 [O] added."""
+        return FoldScores(self.whole.moved(by), {fold: score.moved(by) for fold, score in self.of_fold.items()})
+
 
 def mean_embeddings(values: Embeddings, slots: Slots) -> Floats:
     """Mean over each listing's images, float64 [m, D]; zeros without any, as in the graph.
@@ -68,7 +73,7 @@ def with_beside(means: Floats, beside: Floats | None) -> Floats:
     return means if beside is None else np.concatenate([means, beside], axis=1)
 
 
-def fit_scores(values: Embeddings, slots: Slots, goal: Floats, folds: Rows, beside: Floats | None = None) -> FoldScores:
+def fit_scores(values: Embeddings, slots: Slots, goal: Goal, folds: Rows, beside: Floats | None = None) -> FoldScores:
     """Ridge regression of the goal on the mean embeddings, its strength chosen on what was held out.
 
     What stands beside the embeddings is not penalised: at the greatest strength the score is the best linear function
@@ -77,31 +82,36 @@ def fit_scores(values: Embeddings, slots: Slots, goal: Floats, folds: Rows, besi
     Args:
         values: float32 [slots, D].
         slots: int32 [m, K] of the rows to learn from.
-        goal: float64 [m, O].
+        goal: of the same rows; where its loss is not least for means, the scores are moved to where it is, out of fold.
         folds: int64 [m], -1: never held out.
         beside: float64 [m, P], finite: few values that are known better than those of the embeddings.
     """
     free = 0 if beside is None else beside.shape[1]
     rows = np.flatnonzero((slots >= 0).any(axis=1))
     if not len(rows):
-        nothing = LinearScore(np.zeros((values.shape[1] + free, goal.shape[1])), goal.mean(axis=0))
+        mean = np.average(goal.values, axis=0, weights=goal.counts)
+        nothing = LinearScore(np.zeros((values.shape[1] + free, goal.width)), mean)
         return FoldScores(nothing, {int(fold): nothing for fold in np.unique(folds[folds >= 0])})
     given = None if beside is None else beside[rows]
-    listings = _Listings(values, slots[rows], goal[rows], folds[rows], given)
+    listings = _Listings(values, slots[rows], goal.take(rows), folds[rows], given)
     sums = listings.sums()
-    everything = sum(sums.values(), _Sums.empty(listings.width, goal.shape[1]))
+    everything = sum(sums.values(), _Sums.empty(listings.width, goal.width))
     solvers = {fold: _Solver(everything - part, free) for fold, part in sums.items() if fold >= 0}
     strength = listings.best_strength(solvers)
     whole = _Solver(everything, free)
-    return FoldScores(
+    scores = FoldScores(
         listings.turned_back(whole.at(strength)),
         {fold: listings.turned_back(solver.at(strength)) for fold, solver in solvers.items()},
     )
+    if goal.objective.share is None:
+        return scores
+    told = scores.out_of_fold(with_beside(mean_embeddings(values, slots[rows]), given), folds[rows])
+    return scores.moved(goal.take(rows).shift(told))
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Of some listings: how many, and sums of x, z, x x^T and x z^T."""
+    """Of some listings: their weights, and weighted sums of x, z, x x^T and x z^T."""
 
     count: float
     x: Floats
@@ -115,8 +125,10 @@ class _Sums:
         return cls(0.0, *(np.zeros(shape) for shape in shapes))
 
     @classmethod
-    def of(cls, x: Floats, z: Floats) -> "_Sums":
-        return cls(float(len(x)), x.sum(axis=0), z.sum(axis=0), x.T @ x, x.T @ z)
+    def of(cls, x: Floats, goal: Goal) -> "_Sums":
+        weights, z = goal.weights[:, None], goal.values
+        heavy = x * weights
+        return cls(float(weights.sum()), heavy.sum(axis=0), (z * weights).sum(axis=0), heavy.T @ x, heavy.T @ z)
 
     def __add__(self, other: "_Sums") -> "_Sums":
         return _Sums(*(one + another for one, another in zip(self._all(), other._all(), strict=True)))
@@ -136,7 +148,7 @@ class _Solver:
     """
 
     def __init__(self, sums: _Sums, free: int) -> None:
-        count = max(sums.count, 1.0)
+        count = sums.count or 1.0
         self._x, self._z = sums.x / count, sums.z / count
         spread = sums.xx / count - np.outer(self._x, self._x)
         goal = sums.xz / count - np.outer(self._x, self._z)
@@ -159,7 +171,7 @@ class _Solver:
 class _Listings:
     """Mean embeddings, chunk by chunk; of fewer listings than values turned into as few coordinates, without loss."""
 
-    def __init__(self, values: Embeddings, slots: Slots, goal: Floats, folds: Rows, beside: Floats | None) -> None:
+    def __init__(self, values: Embeddings, slots: Slots, goal: Goal, folds: Rows, beside: Floats | None) -> None:
         self._values, self._slots, self._goal, self._folds, self._beside = values, slots, goal, folds, beside
         self._basis: Floats | None = None
         if len(slots) < values.shape[1]:
@@ -169,19 +181,20 @@ class _Listings:
 
     def sums(self) -> dict[int, _Sums]:
         found: dict[int, _Sums] = {}
-        for x, z, folds in self._chunks():
+        for x, goal, folds in self._chunks():
             for fold in np.unique(folds):
-                part = _Sums.of(x[folds == fold], z[folds == fold])
+                part = _Sums.of(x[folds == fold], goal.take(np.flatnonzero(folds == fold)))
                 found[int(fold)] = found[int(fold)] + part if int(fold) in found else part
         return found
 
     def best_strength(self, solvers: dict[int, _Solver]) -> float:
         losses = np.zeros(len(STRENGTHS))
         scores = {fold: [solver.at(strength) for strength in STRENGTHS] for fold, solver in solvers.items()}
-        for x, z, folds in self._chunks():
+        for x, goal, folds in self._chunks():
             for fold, of_fold in scores.items():
-                rows = folds == fold
-                losses += [np.square(one(x[rows]) - z[rows]).sum() for one in of_fold]
+                rows = np.flatnonzero(folds == fold)
+                wanted, weights = goal.values[rows], goal.weights[rows, None]
+                losses += [(weights * np.square(one(x[rows]) - wanted)).sum() for one in of_fold]
         return float(STRENGTHS[int(np.argmin(losses))])
 
     def turned_back(self, score: LinearScore) -> LinearScore:
@@ -190,10 +203,10 @@ class _Listings:
         held = len(self._basis)
         return LinearScore(np.concatenate([self._basis.T @ score.weights[:held], score.weights[held:]]), score.bias)
 
-    def _chunks(self) -> Iterator[tuple[Floats, Floats, Rows]]:
+    def _chunks(self) -> Iterator[tuple[Floats, Goal, Rows]]:
         for start in range(0, len(self._slots), CHUNK):
-            part = slice(start, start + CHUNK)
+            part = np.arange(start, min(start + CHUNK, len(self._slots)))
             means = mean_embeddings(self._values, self._slots[part])
             held = means if self._basis is None else means @ self._basis.T
             x = with_beside(held, None if self._beside is None else self._beside[part])
-            yield x, self._goal[part], self._folds[part]
+            yield x, self._goal.take(part), self._folds[part]

@@ -1,7 +1,8 @@
 """What a fitted model tells beside its scores, from predictions out of fold: a correction of the target, intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,30 +12,42 @@ import pyarrow.compute as pc
 from scorer.errors import SettingsError
 from scorer.model.preprocessing import plain
 from scorer.model.readout import MAIN, Readout, ends
+from scorer.settings import TrainJob
 from scorer.training.correction import fit_shift, shifted
 from scorer.training.fitted import FittedNet
 from scorer.training.folds import FOLDS, deal_folds
-from scorer.training.intervals import OutOfFold, fit_intervals
+from scorer.training.intervals import OutOfFold, Tails, fit_intervals
 from scorer.training.split import Rows
+from scorer.training.weighting import weighted_mean, weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 
 
 def corrected(fitted: FittedNet) -> FittedNet:
-    """The same, its way back to the target's unit shifted as `correction` says; as it is without a logarithm."""
-    kind, target = fitted.data.job.correction, fitted.target
+    """The same, its way back to the target's unit shifted by what its predictions out of fold say.
+
+    Under a logarithm as `correction` says; for a quantile so that the share of truths below it is the one asked for,
+    which the fit alone gives for listings that it has seen.
+    """
+    target, quantile = fitted.target, fitted.data.job.quantile
     rows = np.flatnonzero(np.isfinite(fitted.out_of_fold))
-    if kind == "none" or target.kind != "log" or not len(rows):
+    if not len(rows):
         return fitted
     truth, told = _truth(fitted)[rows] * target.scale, fitted.out_of_fold[rows] * target.scale
-    shift = fit_shift(kind, truth, told, np.ones(len(rows)))
+    weights = fitted.data.examples.weight(fitted.rows[rows])
+    if quantile is not None:
+        shift = weighted_quantile(truth - told, weights, quantile)
+    else:
+        shift = fit_shift(fitted.data.job.correction if target.kind == "log" else "none", truth, told, weights)
     return replace(fitted, prepared=replace(fitted.prepared, target=shifted(target, shift)))
 
 
 def readout_of(fitted: FittedNet) -> Readout:
     """How the bundle's output is to be read. Raises SettingsError: nobody knows `interval_by` when scoring."""
     job = fitted.data.job
-    found = fit_intervals(_seen(fitted), job.interval, job.interval_by) if job.interval else None
+    # A quantile lies at one end of what is likely, so each side has a length of its own.
+    tails: Tails = "both" if job.quantile is None else "each"
+    found = fit_intervals(_seen(fitted), job.interval, job.interval_by, tails) if job.interval else None
     return Readout(intervals={MAIN: found} if found else {})
 
 
@@ -47,6 +60,21 @@ def held(fitted: FittedNet, readout: Readout, rows: Rows) -> float | None:
     raw, targets = {MAIN: fitted.predict(rows)}, {MAIN: fitted.target}
     low, high = ends(readout, targets, raw, _has_images(fitted, rows), segments)[MAIN]
     return float(((low <= actual) & (actual <= high)).mean())
+
+
+def below(fitted: FittedNet, rows: Rows) -> float:
+    """Share of the truths of listings that it was not fitted on at or below what is told, weighted."""
+    actual, told = fitted.data.examples.target[rows], fitted.target.inverse(fitted.predict(rows))
+    return weighted_mean((actual <= told).astype(np.float64), fitted.data.examples.weight(rows))
+
+
+def share_in_words(job: TrainJob, metrics: Mapping[str, Any]) -> str:
+    """How many of the truths lay at or below a quantile, for people; empty where none was learned."""
+    if job.quantile is None:
+        return ""
+    return (
+        f"Of the test listings {metrics['at_or_below']:.1%} are at or below their prediction, asked {job.quantile:.1%}."
+    )
 
 
 def in_words(readout: Readout, on_test: float | None) -> str:

@@ -33,7 +33,8 @@ from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
 from scorer.training.split import Rows
 from scorer.training.state import State
-from scorer.training.told import held, in_words, readout_of
+from scorer.training.told import below, held, in_words, readout_of, share_in_words
+from scorer.training.weighting import weighted_quantile
 
 Progress = Callable[[str], None]
 
@@ -96,11 +97,14 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         readout = readout_of(fused)
         on_test = held(fused, readout, test)
         metrics = evaluate.to_plain(models, comparison) | {"in_their_interval": on_test}
+        if job.quantile is not None:
+            metrics["at_or_below"] = below(fused, test)
         golden = golden_rows(fused, source, job.seed)
         content = _content(fused, test, readout=readout, metrics=metrics, training=_lineage(fused, test), golden=golden)
     bundle = save_bundle(content, job.bundle, store)
     state.clear()
-    text = "\n".join(part for part in (evaluate.table(models, comparison), in_words(readout, on_test)) if part)
+    said = (evaluate.table(models, comparison), share_in_words(job, metrics), in_words(readout, on_test))
+    text = "\n".join(part for part in said if part)
     return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
 
 
@@ -130,14 +134,17 @@ def _embedded(design: Design, examples: Examples, folder: Path, state: State, pr
 def _evaluate(fused: FittedNet, test: Rows) -> tuple[dict[str, Metrics], Comparison]:
     """Errors on the test listings, which neither fitting nor stopping has seen."""
     assert fused.numbers is not None
-    examples, seed = fused.data.examples, fused.data.job.seed
-    actual = examples.target[test]
-    constant = np.full(len(test), np.median(examples.target[fused.rows]))
+    examples, job = fused.data.examples, fused.data.job
+    actual, weights = examples.target[test], examples.weight(test)
+    name, share = ("constant (median)", 0.5) if job.quantile is None else ("constant (quantile)", job.quantile)
+    constant = np.full(len(test), weighted_quantile(examples.target[fused.rows], examples.weight(fused.rows), share))
     without = fused.numbers.target.inverse(fused.numbers.predict(test))
     together = fused.target.inverse(fused.predict(test))
-    models = {"constant (median)": constant, "numbers only": without, "numbers and images": together}
-    comparison = evaluate.compare(actual, without, together, examples.groups[test], seed)
-    return {name: evaluate.measure(actual, predicted) for name, predicted in models.items()}, comparison
+    models = {name: constant, "numbers only": without, "numbers and images": together}
+    comparison = evaluate.compare(
+        actual, without, together, examples.groups[test], job.seed, weights=weights, quantile=job.quantile
+    )
+    return {name: evaluate.measure(actual, predicted, weights) for name, predicted in models.items()}, comparison
 
 
 def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:

@@ -9,8 +9,8 @@ from scorer.model.fused import Recipe, build_fused
 from scorer.settings import TrainJob
 from scorer.training.curves import Curve, Journal
 from scorer.training.fit import Inputs, fit
+from scorer.training.objective import Goal
 from scorer.training.procedure import SILENT
-from scorer.training.robust import huber
 from scorer.training.split import Split
 from scorer.training.state import Checkpoint
 
@@ -26,7 +26,7 @@ def inputs() -> Inputs:
     slots = np.where(random.random((20, 3)) < 0.6, np.arange(20)[:, None] + np.arange(3), -1).astype(np.int32)
     levels = np.arange(22, dtype=np.uint8)[:, None, None, None]
     pixels = np.broadcast_to(levels, (22, SIZE, SIZE, 3)).copy()
-    return Inputs(np.arange(20, dtype=np.float32)[:, None], slots, pixels, np.linspace(-1, 1, 20))
+    return Inputs(np.arange(20, dtype=np.float32)[:, None], slots, pixels, Goal.of(np.linspace(-1, 1, 20)[:, None]))
 
 
 def fused(augmentation: tuple[keras.Layer, ...] = ()) -> keras.Model:
@@ -41,13 +41,13 @@ def predict(model: keras.Model, data: Inputs, rows: np.ndarray, batch_rows: int)
 def test_a_batch_holds_each_listings_own_numbers_images_and_target() -> None:
     data = inputs()
     seen = []
-    for given, target in data.dataset(np.array([7, 3, 19, 0, 4]), batch_rows=2):
+    for given, goal, weights in data.dataset(np.array([7, 3, 19, 0, 4]), batch_rows=2):
         for row, features, images, mask, value in zip(
             given["features"].numpy()[:, 0].astype(int),
             given["features"],
             given["images"].numpy(),
             given["mask"].numpy(),
-            target["prediction"].numpy(),
+            goal.numpy()[:, 0],
             strict=True,
         ):
             seen.append(row)
@@ -55,7 +55,8 @@ def test_a_batch_holds_each_listings_own_numbers_images_and_target() -> None:
             assert mask.tolist() == (data.images[row] >= 0).tolist()
             assert images[mask][:, 0, 0, 0].tolist() == data.images[row][mask].tolist()
             assert not images[~mask].any()
-            assert value == np.float32(data.target[row])
+            assert value == np.float32(data.goal.values[row, 0])
+        assert weights.numpy().tolist() == [1.0] * len(goal)
     assert seen == [7, 3, 19, 0, 4]
 
 
@@ -105,8 +106,8 @@ def test_predicting_a_dataset_is_predicting_its_arrays() -> None:
 
 def test_embeddings_that_lie_ready_are_batched_like_pixels() -> None:
     data = inputs()
-    ready = Inputs(data.features, data.images, data.by_slot[:, 0, 0, :2].astype(np.float32), data.target)
-    (given, _), *_ = ready.dataset(np.array([7, 3]), batch_rows=2)
+    ready = Inputs(data.features, data.images, data.by_slot[:, 0, 0, :2].astype(np.float32), data.goal)
+    (given, _, _), *_ = ready.dataset(np.array([7, 3]), batch_rows=2)
     assert given.keys() == {"features", "embeddings", "mask"}
     assert given["embeddings"].shape == (2, 3, 2)
     assert given["embeddings"].numpy()[given["mask"]][:, 0].tolist() == data.images[[7, 3]][given["mask"]].tolist()
@@ -115,10 +116,10 @@ def test_embeddings_that_lie_ready_are_batched_like_pixels() -> None:
 def test_training_learns_and_says_so_once_an_epoch() -> None:
     lines: list[str] = []
     model, data = fused(), inputs()
-    before = np.square(predict(model, data, SPLIT.training, 4) - data.target[SPLIT.training]).mean()
+    before = np.square(predict(model, data, SPLIT.training, 4) - data.goal.values[SPLIT.training, 0]).mean()
     job = JOB.model_copy(update={"epochs": 40, "patience": 40, "learning_rate": 0.01})
     assert fit(model, data, SPLIT, job, 5, Journal(lines.append)).passes == 40
-    after = np.square(predict(model, data, SPLIT.training, 4) - data.target[SPLIT.training]).mean()
+    after = np.square(predict(model, data, SPLIT.training, 4) - data.goal.values[SPLIT.training, 0]).mean()
     assert after < before / 2
     assert len(lines) == 40
     assert lines[0].startswith("fused: epoch 1, loss ")
@@ -137,8 +138,8 @@ def test_the_weights_that_did_best_on_the_validation_rows_stay() -> None:
         Journal(lines.append),
     )
     best = min(float(line.split("validation ")[1].split(",")[0]) for line in lines)
-    kept = huber(predict(model, data, SPLIT.validation, 4) - data.target[SPLIT.validation]).mean()
-    assert kept == pytest.approx(best, abs=6e-4)
+    kept = data.goal.take(SPLIT.validation).mean_losses(predict(model, data, SPLIT.validation, 4)[:, None])
+    assert kept[0] == pytest.approx(best, abs=6e-4)
 
 
 def test_the_same_seed_trains_the_same_weights_to_the_last_bit() -> None:
@@ -160,6 +161,6 @@ def test_batches_in_which_no_listing_has_an_image_are_trained_on_like_any_other(
 @pytest.mark.parametrize("row", [SPLIT.training[0], SPLIT.validation[0]], ids=["training", "validation"])
 def test_a_training_that_diverges_is_an_error_and_names_the_remedy(row: int) -> None:
     data = inputs()
-    data.target[row] = np.inf
+    data.goal.values[row] = np.inf
     with pytest.raises(Terminal, match=r"fused diverged.*smaller learning_rate"):
         fit(fused(), data, SPLIT, JOB, 5, SILENT)

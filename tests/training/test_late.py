@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from scorer.training.late import best_share, fit_shares, some_images
+from scorer.training.objective import Goal
 from scorer.training.ridge import fit_scores
 from tests.training.listings import random_embeddings
 
@@ -21,16 +22,16 @@ def test_the_share_is_the_one_with_the_least_loss() -> None:
     random = np.random.default_rng(0)
     numbers, second = random.normal(size=(500, 2)), random.normal(size=(500, 2))
     goal = numbers + np.array([0.25, 0.7]) * (second - numbers)
-    assert best_share(numbers, second, goal).tolist() == pytest.approx([0.25, 0.7])
-    assert best_share(numbers, second, numbers).tolist() == [0, 0]
+    assert best_share(numbers, second, Goal.of(goal)).tolist() == pytest.approx([0.25, 0.7])
+    assert best_share(numbers, second, Goal.of(numbers)).tolist() == [0, 0]
 
 
 def test_where_no_listing_has_an_image_none_counts() -> None:
     values, slots = random_embeddings(30, 8)
     slots[:] = -1
-    goal, folds = np.full((30, 1), 2.0), np.arange(30) % 3
-    second = fit_scores(values, slots, goal, folds, goal)
-    assert fit_shares(goal, second, values, slots, goal, folds, seed=0).tolist() == [[0.0]]
+    goal, folds = Goal.of(np.full((30, 1), 2.0)), np.arange(30) % 3
+    second = fit_scores(values, slots, goal, folds, goal.values)
+    assert fit_shares(goal.values, second, values, slots, goal, folds, seed=0).tolist() == [[0.0]]
 
 
 def shares(useful: float, seed: int) -> np.ndarray:
@@ -43,7 +44,7 @@ def shares(useful: float, seed: int) -> np.ndarray:
     for row, own in enumerate(slots):
         values[own[own >= 0], 0] += 2 * hidden[row]
     seen = random.normal(size=600)
-    goal = (seen + useful * hidden)[:, None]
+    goal = Goal.of((seen + useful * hidden)[:, None])
     folds = np.arange(600) % 5
     second = fit_scores(values, slots, goal, folds, seen[:, None])
     return fit_shares(seen[:, None], second, values, slots, goal, folds, seed)[:, 0]

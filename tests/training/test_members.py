@@ -9,6 +9,7 @@ from scorer.training import members
 from scorer.training.curves import Journal
 from scorer.training.folds import deal_folds
 from scorer.training.members import FittedMembers, fit_members, predict_in_chunks
+from scorer.training.objective import Goal
 from scorer.training.procedure import SILENT
 from scorer.training.state import Checkpoint
 
@@ -25,7 +26,9 @@ def table(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def fitted(seed: int = 0, groups: np.ndarray | None = None, **settings: object) -> FittedMembers:
     features, goal = table()
     groups = np.arange(ROWS) // 2 if groups is None else groups
-    return fit_members(features, goal, groups, JOB.model_copy(update=settings), (8,), 2, seed, SILENT, Checkpoint())
+    return fit_members(
+        features, Goal.of(goal), groups, JOB.model_copy(update=settings), (8,), 2, seed, SILENT, Checkpoint()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def test_every_row_is_predicted_by_nets_that_did_not_see_it(found: FittedMembers
     assert np.isfinite(found.out_of_fold).all()
     features, goal = table()
     goal[0] += 1000  # what the nets of its fold do not see cannot move them
-    other = fit_members(features, goal, np.arange(ROWS) // 2, JOB, (8,), 2, 0, SILENT, Checkpoint())
+    other = fit_members(features, Goal.of(goal), np.arange(ROWS) // 2, JOB, (8,), 2, 0, SILENT, Checkpoint())
     assert np.abs(other.out_of_fold[0] - found.out_of_fold[0]).max() < 10
 
 
@@ -74,7 +77,7 @@ def test_training_stops_when_held_out_rows_are_predicted_no_better_and_goes_back
     features, _ = table()
     noise = np.random.default_rng(1).normal(size=(ROWS, 1))
     job = JOB.model_copy(update={"epochs": 60, "patience": 2, "learning_rate": 0.03})
-    found = fit_members(features, noise, np.arange(ROWS), job, (8,), 1, 0, Journal(lines.append), Checkpoint())
+    found = fit_members(features, Goal.of(noise), np.arange(ROWS), job, (8,), 1, 0, Journal(lines.append), Checkpoint())
     assert len(lines) == found.curve.passes == found.curve.best + 2
     assert lines[found.curve.best - 1].endswith(", best so far")
 
@@ -84,7 +87,7 @@ def test_a_fit_that_was_cut_off_goes_on_and_ends_with_the_same_nets(tmp_path: Pa
 
     def run(most: int, checkpoint: Checkpoint) -> FittedMembers:
         job = JOB.model_copy(update={"epochs": most})
-        return fit_members(features, goal, np.arange(ROWS) // 2, job, (8,), 2, 0, SILENT, checkpoint)
+        return fit_members(features, Goal.of(goal), np.arange(ROWS) // 2, job, (8,), 2, 0, SILENT, checkpoint)
 
     run(6, Checkpoint(tmp_path / "fit.npz"))
     resumed = run(JOB.epochs, Checkpoint(tmp_path / "fit.npz"))
@@ -103,7 +106,7 @@ def test_a_training_that_diverges_is_an_error_and_names_the_remedy() -> None:
     features, goal = table()
     goal[3] = np.inf
     with pytest.raises(Terminal, match=r"number nets diverged.*smaller learning_rate"):
-        fit_members(features, goal, np.arange(ROWS), JOB, (8,), 1, 0, SILENT, Checkpoint())
+        fit_members(features, Goal.of(goal), np.arange(ROWS), JOB, (8,), 1, 0, SILENT, Checkpoint())
 
 
 def test_folds_are_whole_groups_dealt_out_evenly_by_the_seed() -> None:

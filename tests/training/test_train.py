@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorer.errors import BundleError, InputError, ScorerError, SettingsError
+from scorer.errors import BundleError, ContractError, InputError, ScorerError, SettingsError
 from scorer.intake.pixels import decode_image
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.model.predictor import Predictor
@@ -136,6 +137,8 @@ def test_everything_in_the_report_is_plain_json(report: TrainReport) -> None:
         ({"augmentation": ("flop",)}, SettingsError, r"Unknown augmentation 'flop'\. Known: blur, brightness, .*flip"),
         ({"test_share": 0.0}, InputError, r"0 to test, and none may be 0"),
         ({"group": "listed_on"}, InputError, r"form 1 groups .* the largest with 294"),
+        ({"weight": "heft"}, SettingsError, r"weight: the listings have no single column 'heft'"),
+        ({"weight": "area"}, ContractError, r"weight: 'area' is null, NaN, infinite or negative in \d+ rows"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_words_and_leaves_no_bundle(
@@ -144,6 +147,19 @@ def test_what_cannot_be_trained_is_refused_in_words_and_leaves_no_bundle(
     with pytest.raises(error, match=says):
         train(quick(folder, bundle=str(tmp_path / "none"), **settings), STORE, lambda line: None)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_quantile_and_weights_are_learned_measured_and_told(folder: Path, tmp_path: Path) -> None:
+    settings = quick(
+        folder, bundle=str(tmp_path / "b"), fusion="late_gate", loss="quantile", quantile=0.8, weight="rooms"
+    )
+    report = train(settings, STORE, lambda line: None)
+    found = load_bundle(report.uri, STORE)
+    assert found.preprocessing.names == ("area", "garden", "city"), "a weight is no feature"
+    assert 0.6 <= report.metrics["at_or_below"] <= 0.95
+    assert re.search(r"Of the test listings \d\d\.\d% are at or below their prediction, asked 80\.0%\.", report.text)
+    assert "constant (quantile)" in report.metrics["test"]
+    assert report.metrics["images"]["measure"] == "quantile loss"
 
 
 def test_a_bundle_is_never_trained_over(folder: Path, report: TrainReport) -> None:

@@ -1,0 +1,105 @@
+"""What is learned: the loss that all nets make small, and what it asks of scores that were found without it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scorer.settings import TrainJob
+from scorer.training.robust import absolute, huber, pinball, squared
+from scorer.training.split import Rows
+from scorer.training.weighting import weighted_quantile
+
+Floats = npt.NDArray[np.float64]
+
+Losses = Callable[[Any, Any], Any]
+"""Scores [..., O] and goals of the same shape to losses [..., O], arrays of numpy or of TensorFlow."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is made small.
+
+    Attributes:
+        losses: of each score.
+        share: the quantile of the target that is least in this loss; None: its mean, or nearly so.
+    """
+
+    losses: Losses
+    share: float | None = None
+
+    def of_each(self, scores: Floats, goal: Floats) -> Floats:
+        """Losses as float64 of numpy."""
+        return np.asarray(self.losses(scores, goal), np.float64)
+
+
+HUBER_LOSS = Objective(huber)
+"""Of a regression, where no other is wanted."""
+
+
+def objective_of(job: TrainJob) -> Objective:
+    """What the job's `loss` says."""
+    share = 0.5 if job.quantile is None else job.quantile
+    return {
+        "auto": HUBER_LOSS,
+        "huber": HUBER_LOSS,
+        "mse": Objective(squared),
+        "mae": Objective(absolute, 0.5),
+        "quantile": Objective(partial(pinball, share=share), share),
+    }[job.loss]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What nets are to say of n listings.
+
+    Attributes:
+        values: float64 [n, O], on the scale on which they learn.
+        weights: float64 [n], what each listing counts; their mean over all listings is 1.
+        objective: what is made small.
+    """
+
+    values: Floats
+    weights: Floats
+    objective: Objective = HUBER_LOSS
+
+    @classmethod
+    def of(cls, values: Floats, objective: Objective = HUBER_LOSS) -> "Goal":
+        """All listings alike."""
+        return cls(values, np.ones(len(values)), objective)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        """O: outputs."""
+        return int(self.values.shape[1])
+
+    @property
+    def counts(self) -> Floats:
+        """The weights; all alike where they are 0, as those of a few rows may be."""
+        return self.weights if self.weights.any() else np.ones(len(self))
+
+    def take(self, rows: Rows) -> "Goal":
+        """Of some listings, in that order."""
+        return replace(self, values=self.values[rows], weights=self.weights[rows])
+
+    def mean_losses(self, scores: Floats) -> Floats:
+        """float64 [O]: the weighted mean loss of scores float64 [n, O]."""
+        losses = self.objective.of_each(scores, self.values) * self.counts[:, None]
+        mean: Floats = losses.sum(axis=0) / self.counts.sum()
+        return mean
+
+    def shift(self, scores: Floats) -> Floats:
+        """What to add to scores that are means for them to have the least loss: float64 [O]; NaNs are passed over."""
+        if self.objective.share is None:
+            return np.zeros(self.width)
+        known = np.isfinite(scores).all(axis=1)
+        if not self.weights[known].sum():
+            return np.zeros(self.width)
+        residuals = (self.values - scores)[known]
+        return np.array([weighted_quantile(one, self.weights[known], self.objective.share) for one in residuals.T])
