@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from scorer.run.tools import Tools
 
 Listings = Annotated[
-    str | None, typer.Option(help="Folder or S3 prefix of the partitions; or one partition; or one Parquet file.")
+    str | None,
+    typer.Option(help="Folder or S3 prefix of partitions; or one partition, one Parquet file, or an Iceberg table."),
 ]
 Bundle = Annotated[str | None, typer.Option(help="Folder or S3 prefix of the bundle.")]
 Predictions = Annotated[str | None, typer.Option(help="Folder or S3 prefix to publish under.")]

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import InputError, NotFound
+from scorer.intake.table_files import table_files, table_keys
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join
+from scorer.tables import is_table
 
 FOOTERS_AT_ONCE = 16
 """Parquet footers read in parallel: a partition of 10,000 small files costs minutes otherwise."""
@@ -38,7 +40,7 @@ class Partition:
     Attributes:
         key: Hive steps below LISTINGS, `ds=2026-11-24` or `region=eu/ds=2026-11-24`; empty if there are none.
         base: what relative image URIs are resolved against.
-        place: the folder, prefix or file that was listed.
+        place: the folder, prefix or file that was listed; of a table its name and snapshot, `iceberg:...@123`.
         files: sorted by URI.
         schemas: the Arrow schema of each file.
     """
@@ -84,6 +86,8 @@ class Unit:
 
 def find_keys(listings: str, store: ObjectStore) -> list[str]:
     """Every partition key below LISTINGS, sorted: the Hive paths that hold Parquet files. [''] for a bare folder."""
+    if is_table(listings):
+        return table_keys(listings)
     if listings.endswith(".parquet"):
         return [_own_key(canonical(listings).rpartition("/")[0])]
     root = canonical(listings)
@@ -94,7 +98,7 @@ def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partit
     """The partition that `key` names below LISTINGS; LISTINGS itself where it is one file or one partition.
 
     Args:
-        listings: folder or prefix of partitions, one partition, or one Parquet file.
+        listings: folder or prefix of partitions, one partition, one Parquet file, or a table.
         key: Hive steps, or None.
         store: where to read.
 
@@ -104,8 +108,10 @@ def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partit
     Raises:
         InputError: a file is unreadable, or `key` is needed and missing.
     """
-    root = canonical(listings)
     _insist_on_steps(key)
+    if is_table(listings):
+        return _of_table(listings, key, store)
+    root = canonical(listings)
     if root.endswith(".parquet"):
         with contextlib.suppress(NotFound):
             folder = root.rpartition("/")[0]
@@ -137,14 +143,24 @@ def cut(partition: Partition, rows_per_unit: int, scores_depend_on: str) -> tupl
 
 
 def is_unchanged(partition: Partition, store: ObjectStore) -> bool:
-    """Whether a fresh listing shows exactly the planned files in the planned versions."""
+    """Whether a fresh listing shows exactly the planned files in the planned versions.
+
+    A table may go on meanwhile: what counts is that the planned snapshot's files are there as they were.
+    """
     try:
-        single = partition.place.endswith(".parquet")
-        listed = [store.head(partition.place)] if single else store.list_all(partition.place)
+        found = listed(partition, store)
     except NotFound:
         return False
-    now = {(info.uri, info.etag) for info in listed if _is_data(info.uri)}
-    return now == {(file.uri, file.etag) for file in partition.files}
+    return {(info.uri, info.etag) for info in found} == {(file.uri, file.etag) for file in partition.files}
+
+
+def listed(partition: Partition, store: ObjectStore) -> list[ObjectInfo]:
+    """The partition's data files as they are now. Raises NotFound if its one file, or one of a table's, is gone."""
+    if is_table(partition.place):
+        return _heads([file.uri for file in partition.files], store)
+    single = partition.place.endswith(".parquet")
+    found = [store.head(partition.place)] if single else store.list_all(partition.place)
+    return [info for info in found if _is_data(info.uri)]
 
 
 def by_file(units: Iterable[Unit]) -> Iterator[list[Unit]]:
@@ -170,6 +186,25 @@ def reading(uri: str) -> Iterator[None]:
             f"{uri} is not readable as Parquet: {text}"
             " Nothing was published. Write the file again, or take it out of the partition."
         ) from None
+
+
+def _of_table(listings: str, key: str | None, store: ObjectStore) -> Partition | None:
+    found = table_files(listings, key)
+    if found is None:
+        return None
+    try:
+        infos = _heads([canonical(uri) for uri in found.uris], store)
+    except NotFound as error:
+        raise InputError(f"{found.place} names a file that is gone: {error} Nothing was read.") from None
+    partition = _opened(key or "", found.base, found.place, infos, store)
+    for file, schema in zip(partition.files, partition.schemas, strict=True):
+        found.insist_on_names(file.uri, schema)
+    return partition
+
+
+def _heads(uris: list[str], store: ObjectStore) -> list[ObjectInfo]:
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        return list(pool.map(store.head, uris))
 
 
 def _is_data(uri: str) -> bool:

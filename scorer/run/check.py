@@ -12,6 +12,7 @@ from scorer.model import signature
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.objectstore import ObjectStore, canonical, parse
 from scorer.settings import Job
+from scorer.tables import TableName, is_table
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def _check_places(job: Job) -> None:
     written = {"predictions": job.predictions, "state": job.state_uri, "quarantine": job.quarantine_uri}
     if job.reuse != "none":
         written["embeddings.uri"] = job.embeddings_uri
+    if is_table(job.listings) and is_table(job.sink) and _same_table(job.listings, job.sink):
+        raise SettingsError(f"listings and sink are one table: {job.sink}. Give sink another one. Nothing was read.")
     for name, uri in written.items():
         for source, place in (("listings", job.listings), ("bundle", job.bundle)):
             if _lies_below(uri, place) or _lies_below(place, uri):
@@ -89,6 +92,10 @@ def _check_places(job: Job) -> None:
                 f"{name} ({uri}) lies below predictions ({job.predictions}), where warehouses would read it as"
                 " predictions. Give it a place of its own. Nothing was read."
             )
+
+
+def _same_table(one: str, other: str) -> bool:
+    return str(TableName.parse(one)) == str(TableName.parse(other))
 
 
 def _lies_below(uri: str, folder: str) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from scorer.errors import GateError, NotFound
+from scorer.intake.partitions import listed
 from scorer.output import earlier, reference
 from scorer.output.commit import Seen
 from scorer.output.distribution import Distributions
@@ -94,11 +95,11 @@ def _read(partition: str, read: Callable[[], Earlier | None], tools: Tools) -> E
 
 def _input_age(start: Start) -> float | None:
     """Hours since the newest input file was written; asked for only if the gate has a limit."""
-    limits, place, store = start.job.gates.freshness, start.checked.partition.place, start.tools.store
+    limits, partition = start.job.gates.freshness, start.checked.partition
     if limits.warn is None and limits.fail is None:
         return None
-    planned = {file.uri for file in start.checked.partition.files}
-    infos = [store.head(place)] if place.endswith(".parquet") else store.list_all(place)
+    planned = {file.uri for file in partition.files}
+    infos = listed(partition, start.tools.store)
     newest = max((info.modified for info in infos if info.uri in planned), default=None)
     return None if newest is None else (datetime.now(UTC) - newest).total_seconds() / 3600
 

@@ -80,7 +80,8 @@ class Job(Settings):
     """One scoring job: which listings, by which bundle, where to."""
 
     listings: str
-    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file."""
+    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file; or an Iceberg table,
+    iceberg:CATALOG.NAMESPACE.TABLE, read as it is or, with @SNAPSHOT, as it was."""
 
     bundle: str
     """Folder or S3 prefix of the trained bundle."""

@@ -14,7 +14,8 @@ class TrainJob(Settings):
     """One training job: which listings, which target, where the bundle goes."""
 
     listings: str
-    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file."""
+    """Folder or S3 prefix of the partitions; or one partition; or one Parquet file; or an Iceberg table,
+    iceberg:CATALOG.NAMESPACE.TABLE, with @SNAPSHOT as it was."""
 
     target: str
     """The column to predict: a number, known for every listing used in training (rows without it are left out)."""

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from scorer.errors import NothingToDo, SettingsError
 from scorer.intake.partitions import find_keys
 from scorer.objectstore import ObjectStore, join
+from scorer.tables import is_table
 
 MOST_DAYS = 3660
 """Longer ranges are not searched day by day, nor for gaps."""
@@ -71,8 +72,11 @@ def spans(days: Iterable[str]) -> Iterator[tuple[str, str, int]]:
 def _probed(wanted: Range, listings: str, store: ObjectStore) -> list[str]:
     """The partitions of each day, asked for day by day; empty where the day is not the first step below the listings.
 
-    Images often lie below the listings, too: a listing of everything would take minutes for millions of them.
+    Images often lie below the listings, too: a listing of everything would take minutes for millions of them. A table
+    names its partitions by itself.
     """
+    if is_table(listings):
+        return []
 
     def below(day: str) -> list[str]:
         step = f"{wanted.key}={day}"

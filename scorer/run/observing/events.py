@@ -14,7 +14,7 @@ from scorer.run.observing import facets
 from scorer.run.observing.facets import PRODUCER, Json, facet, named
 from scorer.run.start import Start
 from scorer.settings import Lineage
-from scorer.tables import is_table
+from scorer.tables import TableName, is_table
 from scorer.telemetry import Progress
 
 State = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT"]
@@ -134,7 +134,10 @@ def _inputs(account: Account) -> list[Json]:
     found = {"inputStatistics": facets.read(start), **facets.subset("input", start.plan.partition)}
     if manifest is not None:
         found["dataQualityMetrics"] = facets.input_quality(manifest)
-    columns = {"schema": facets.schema(start.checked.partition.schemas[0])}
+    place, columns = start.checked.partition.place, {"schema": facets.schema(start.checked.partition.schemas[0])}
+    if is_table(place):
+        snapshot = str(TableName.parse(place).snapshot)
+        columns["version"] = facet("DatasetVersionDatasetFacet", datasetVersion=snapshot)
     version = {"version": facet("DatasetVersionDatasetFacet", datasetVersion=bundle.digest)}
     return [
         _dataset(facets.listings_root(start), facets=columns, inputFacets=found),

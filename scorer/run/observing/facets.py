@@ -171,5 +171,7 @@ def _lineage(start: Start, origins: Mapping[str, tuple[list[str], Mapping[str, s
 def listings_root(start: Start) -> str:
     """The dataset of all partitions, whatever the job names of it: a partition, a file."""
     partition = start.checked.partition
+    if is_table(partition.place):
+        return partition.place
     folder = partition.place.rpartition("/")[0] if partition.place.endswith(".parquet") else partition.place
     return folder.removesuffix("/" + partition.key) if partition.key else folder
