@@ -42,8 +42,9 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group build --constraints requirements-dev.lock -o requirements-build.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
-.PHONY: help demo test kills tables lint format schemas docs image bench bench-quick bench-smoke bench-nights bench-lock \
-        fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock hadolint page lock lock-check clean
+.PHONY: help demo test kills tables lint format schemas docs image bench bench-quick bench-smoke bench-nights \
+        bench-accuracy bench-lock fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock hadolint page \
+        lock lock-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +94,9 @@ bench-smoke: $(READY)  ## Does the harness of the benchmarks work? Its figures m
 bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, unchanged; local and S3. 15 minutes, 25 GB
 	$(BIN)/python -m benchmarks.nights > /dev/null
 	$(BIN)/python -m benchmarks.lookups
+
+bench-accuracy: $(READY)  ## Errors of every fusion on the demo's market, or on BENCH_LISTINGS=FOLDER: half an hour
+	$(BIN)/python -m benchmarks.accuracy > /dev/null
 
 bench-lock: $(READY)  ## Resolve the peers' lock anew; UPGRADE=1 takes newer releases
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \

@@ -88,15 +88,20 @@ def test_the_late_gate_goes_its_share_of_the_way_to_what_images_and_numbers_say_
     np.testing.assert_allclose(found, numbers + share * (second - numbers), rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def late_and_numbers(members: keras.Model) -> tuple[keras.Model, keras.Model]:
+    late = late_head(WIDTH, EMBEDDING, members, score(beside=2), SHARES, OUTPUTS)
+    return late, numbers_head(WIDTH, EMBEDDING, members, OUTPUTS)
+
+
 @settings(deadline=None, max_examples=25)
 @hypothesis.given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-3, 1e6))
 def test_without_an_image_the_late_gate_gives_the_numbers_score_to_the_last_bit(
-    members: keras.Model, seed: int, size: float
+    late_and_numbers: tuple[keras.Model, keras.Model], seed: int, size: float
 ) -> None:
     inputs = {**given(seed), "mask": np.zeros((ROWS, IMAGES), np.bool_)}
     inputs["features"] = np.asarray(inputs["features"], np.float32) * np.float32(size)
-    late = late_head(WIDTH, EMBEDDING, members, score(beside=2), SHARES, OUTPUTS)
-    numbers = numbers_head(WIDTH, EMBEDDING, members, OUTPUTS)
+    late, numbers = late_and_numbers
     np.testing.assert_array_equal(scores(late, inputs), scores(numbers, inputs))
 
 
