@@ -20,8 +20,17 @@ def train(
         list[str] | None, typer.Option(help="Train on this partition. May be repeated.  [default: all]")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Which towers with which sizes.")] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="How numbers and images meet; all: try each, and take the best.")
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="A column whose equal values stay on one side of the split.")
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="A column or partition key that says when: test on the latest listings.")
+    ] = None,
+    cross_validate: Annotated[
+        str | None, typer.Option(help="Folds x repetitions, for instance 5x3: say more surely whether the images help.")
     ] = None,
     job: File = None,
     settings: Set = None,
@@ -34,7 +43,10 @@ def train(
             target=target,
             bundle=bundle,
             recipe=recipe,
+            fusion=fusion,
             group=group,
+            time_column=time_column,
+            cross_validate=cross_validate,
         )
         wanted = load(TrainJob, file=job, flags={**flags, "partitions": partition or None})
         with hushed():

@@ -35,6 +35,10 @@ class TrainJob(Settings):
     group: str | None = None
     """A column whose rows stay on one side of the split, besides listings that share an image."""
 
+    time_column: str | None = None
+    """A column, or the name of a partition key, that says when each listing was: the latest are the test, and nothing
+    later is learned from. No default feature. Listings without a value count as the earliest."""
+
     near_duplicates: bool = True
     """Listings whose images look the same, though their files differ, stay on one side of the split, too."""
 
@@ -48,7 +52,8 @@ class TrainJob(Settings):
     """Which towers with which sizes: lite0 has learned from ImageNet and stays as it is; small learns from nothing."""
 
     fusion: str | None = None
-    """How numbers and images meet; by default the recipe's. See `scorer.model.fusions`."""
+    """How numbers and images meet; by default the recipe's. all: each is tried by cross-validation on the listings that
+    are learned from, and the best is taken. See `scorer.model.fusions`."""
 
     image_weights: str | None = None
     """What the image tower begins with: random, imagenet or a file that Keras saved; by default the recipe's."""
@@ -129,6 +134,10 @@ class TrainJob(Settings):
 
     test_share: Share = 0.15
     """Share of the groups that the reported metrics are measured on; never trained on."""
+
+    cross_validate: Annotated[str, Field(pattern="^([2-9]|[1-9][0-9])x[1-9][0-9]?$")] | None = None
+    """Folds x repetitions, for instance 5x3: fit everything that the model is compared with so often, and predict each
+    listing by models that have not seen it. By default only the test listings are."""
 
     epochs: int = Field(60, gt=0)
     """Most passes over the training split."""

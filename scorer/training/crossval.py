@@ -7,8 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scorer.training.evaluate import Metrics, bootstrap, measure, percent_errors
+from scorer.training.evaluate import Metrics, bootstrap, measure, share_words
 from scorer.training.split import Fold, Rows
+from scorer.training.weighting import weighted_mean
+from scorer.training.yardstick import Yardstick
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -44,12 +46,14 @@ class Score:
 
     Attributes:
         metrics: over all rows, the mean of the repetitions.
-        low: lower end of the 95 % interval of the main error (MAPE, or MAE where targets may be zero).
+        error: the main error, by the yardstick of the comparison.
+        low: lower end of its 95 % interval.
         high: upper end.
         fold_sd: standard deviation of the main error between folds; None of a single fold.
     """
 
     metrics: Metrics
+    error: float
     low: float
     high: float
     fold_sd: float | None
@@ -75,6 +79,20 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """The listings that errors are of: groups int64 [n] and weights float64 [n]; the seed is of the bootstrap."""
+
+    groups: Rows
+    weights: Floats
+    seed: int
+
+    def difference(self, other: str, differences: Floats) -> Difference:
+        """Of errors of these listings, float64 [n]: those of the other minus ours."""
+        low, high, better = bootstrap(differences, self.groups, self.seed, self.weights)
+        return Difference(other, weighted_mean(differences, self.weights), low, high, better)
+
+
+@dataclass(frozen=True)
 class CrossValidation:
     """What came out.
 
@@ -82,7 +100,7 @@ class CrossValidation:
         scheme: in words.
         rows: listings that were predicted, each once a repetition.
         fits: folds times repetitions.
-        measure: "MAPE" in %, or "MAE" in the target's unit.
+        measure: name of the yardstick: "MAPE" in %, "MAE" in the target's unit, or "quantile loss".
         ours: name of the one that the others are compared with.
         scores: by name.
         differences: one for each of the others.
@@ -98,11 +116,34 @@ class CrossValidation:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain JSON for the bundle."""
-        return asdict(self) | {"scores": {name: asdict(score) for name, score in self.scores.items()}}
+        return asdict(self) | {
+            "scores": {name: asdict(score) for name, score in self.scores.items()},
+            "differences": {one.other: asdict(one) for one in self.differences},
+        }
 
     def against(self, other: str) -> Difference:
         """The difference to the one of that name. Raises KeyError."""
         return next(found for found in self.differences if found.other == other)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A cross-validation, and what it allows to say.
+
+    Attributes:
+        title: what was compared.
+        found: the figures.
+        words: what follows from them.
+    """
+
+    title: str
+    found: CrossValidation
+    words: str
+
+    @property
+    def text(self) -> str:
+        """For people: a table, then the words."""
+        return f"{self.title}: {table(self.found)}\n\n{self.words}"
 
 
 def cross_validate(
@@ -113,6 +154,8 @@ def cross_validate(
     scheme: Scheme,
     seed: int,
     progress: Progress,
+    weights: Floats | None = None,
+    quantile: float | None = None,
 ) -> CrossValidation:
     """Fit every way on every fold, predict what it has not seen, and compare.
 
@@ -123,28 +166,36 @@ def cross_validate(
         groups: int64 [n]; the bootstrap draws groups, whose listings are alike.
         scheme: who is fitted on what.
         seed: of the fits and of the bootstrap.
-        progress: gets a line per repetition.
+        progress: gets a line per fold.
+        weights: float64 [n], what each listing counts; None: all alike.
+        quantile: what the predictions are to be; None: means or medians.
     """
     predictions = {name: np.full((len(scheme.repeats), len(target)), np.nan) for name in ways}
+    done, fits = 0, sum(len(folds) for folds in scheme.repeats)
     for turn, folds in enumerate(scheme.repeats):
         for known, held_out in folds:
             for name, fit in ways.items():
                 predictions[name][turn, held_out] = fit(known, seed + turn).predict(held_out)
-        progress(f"Cross-validation: {turn + 1} of {len(scheme.repeats)} repetitions of {len(folds)} folds done.")
+            done += 1
+            progress(f"Cross-validation of {', '.join(ways)}: {done} of {fits} folds done.")
     rows = np.flatnonzero(~np.isnan(predictions[candidates[0]]).all(axis=0))
-    errors = {name: np.nanmean(_errors(target, found), axis=0)[rows] for name, found in predictions.items()}
-    ours = min(candidates, key=lambda name: float(errors[name].mean()))
+    yardstick = Yardstick.of(target, quantile)
+    counts = np.ones(len(target)) if weights is None else weights
+    errors = {name: np.nanmean(yardstick.errors(target, found)[:, rows], axis=0) for name, found in predictions.items()}
+    ours = min(candidates, key=lambda name: weighted_mean(errors[name], counts[rows]))
     compared = [other for other in ways if other != ours]
+    sample = Sample(groups[rows], counts[rows], seed)
     return CrossValidation(
         scheme=scheme.words,
         rows=len(rows),
-        fits=sum(len(folds) for folds in scheme.repeats),
-        measure="MAPE" if bool(np.all(target != 0)) else "MAE",
+        fits=fits,
+        measure=yardstick.name,
         ours=ours,
         scores={
-            name: _score(target, found, scheme, errors[name], groups[rows], seed) for name, found in predictions.items()
+            name: _score(_Predicted(target, found, scheme, yardstick, counts), errors[name], sample)
+            for name, found in predictions.items()
         },
-        differences=tuple(_difference(other, errors[other] - errors[ours], groups[rows], seed) for other in compared),
+        differences=tuple(sample.difference(other, errors[other] - errors[ours]) for other in compared),
     )
 
 
@@ -158,7 +209,7 @@ def table(found: CrossValidation) -> str:
         behind = difference_words(by_other[name]) if name in by_other else ""
         spread = "-" if score.fold_sd is None else f"{score.fold_sd:,.3g}"
         interval = f"{score.low:,.4g} to {score.high:,.4g}"
-        rows.append((name, f"{_main(score, found.measure):,.4g}", interval, spread, middle, behind))
+        rows.append((name, f"{score.error:,.4g}", interval, spread, middle, behind))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(_aligned(cell, width, at) for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
@@ -192,7 +243,7 @@ def images_verdict(found: CrossValidation, numbers: str, shuffled: str | None) -
     figures = (
         f"over {found.rows:,} listings, each predicted by models that had not seen it, the {found.measure} is"
         f" {difference.mean:+,.3g}{unit} better with images than without (95 % interval {difference.low:+,.3g} to"
-        f" {difference.high:+,.3g}; better in {_share(difference.better)} of the resamples)"
+        f" {difference.high:+,.3g}; better in {share_words(difference.better)} of the resamples)"
     )
     if difference.low > 0:
         said = f"The images help: {figures}."
@@ -218,7 +269,7 @@ def images_verdict(found: CrossValidation, numbers: str, shuffled: str | None) -
 
 def choice_words(found: CrossValidation) -> str:
     """Which of several is the best, and whether the others are clearly behind."""
-    main = {name: _main(score, found.measure) for name, score in found.scores.items()}
+    main = {name: score.error for name, score in found.scores.items()}
     best = min(main, key=lambda name: main[name])
     unit = " %" if found.measure == "MAPE" else ""
     said = f"{best} has the lowest {found.measure}, {main[best]:,.4g}{unit}"
@@ -227,32 +278,42 @@ def choice_words(found: CrossValidation) -> str:
     close = [difference.other for difference in found.differences if difference.low <= 0]
     if not close:
         return f"{said}; every other is clearly behind."
-    return f"{said}; {', '.join(close)} cannot be told from it: the difference is within noise."
+    return f"{said}; {', '.join(close)} cannot be told from it: within noise."
 
 
-def _main(score: Score, measured: str) -> float:
-    value = score.metrics.mape if measured == "MAPE" else score.metrics.mae
-    return float("inf") if value is None else value
+@dataclass(frozen=True)
+class _Predicted:
+    """What one way says in each repetition: float64 [repetitions, n], NaN where it was fitted."""
+
+    target: Floats
+    found: Floats
+    scheme: Scheme
+    yardstick: Yardstick
+    weights: Floats
+
+    def metrics(self) -> Metrics:
+        """The mean of the repetitions."""
+        rows = [np.flatnonzero(~np.isnan(predicted)) for predicted in self.found]
+        each = [
+            measure(self.target[there], predicted[there], self.weights[there])
+            for there, predicted in zip(rows, self.found, strict=True)
+        ]
+        return _mean_metrics(each)
+
+    def by_fold(self) -> list[float]:
+        """The main error of each fold."""
+        return [
+            weighted_mean(self.yardstick.errors(self.target[rows], predicted[rows]), self.weights[rows])
+            for predicted, folds in zip(self.found, self.scheme.repeats, strict=True)
+            for _, rows in folds
+        ]
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.0f} %" if 0.005 <= value <= 0.995 else "under 1 %" if value < 0.5 else "over 99 %"
-
-
-def _errors(target: Floats, predicted: Floats) -> Floats:
-    """float64 [..., n]: in % where no target is zero, else in the target's unit."""
-    return percent_errors(target, predicted) if bool(np.all(target != 0)) else np.abs(predicted - target)
-
-
-def _score(target: Floats, found: Floats, scheme: Scheme, errors: Floats, groups: Rows, seed: int) -> Score:
-    each, folds = [], []
-    for turn, predicted in zip(scheme.repeats, found, strict=True):
-        there = np.flatnonzero(~np.isnan(predicted))
-        each.append(measure(target[there], predicted[there]))
-        folds += [float(_errors(target[rows], predicted[rows]).mean()) for _, rows in turn]
-    low, high, _ = bootstrap(errors, groups, seed)
+def _score(predicted: _Predicted, errors: Floats, sample: Sample) -> Score:
+    folds = predicted.by_fold()
+    low, high, _ = bootstrap(errors, sample.groups, sample.seed, sample.weights)
     spread = float(np.std(folds, ddof=1)) if len(folds) > 1 else None
-    return Score(_mean_metrics(each), low, high, spread)
+    return Score(predicted.metrics(), weighted_mean(errors, sample.weights), low, high, spread)
 
 
 def _mean_metrics(each: Sequence[Metrics]) -> Metrics:
@@ -263,8 +324,3 @@ def _mean_metrics(each: Sequence[Metrics]) -> Metrics:
     mae = mean("mae")
     assert mae is not None
     return Metrics(mean("mape"), mean("median_ape"), mean("r2"), mae, each[0].n)
-
-
-def _difference(other: str, differences: Floats, groups: Rows, seed: int) -> Difference:
-    low, high, better = bootstrap(differences, groups, seed)
-    return Difference(other, float(differences.mean()), low, high, better)

@@ -17,7 +17,7 @@ from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
 from scorer.training.images import ImageCache, Source, cache_images
 from scorer.training.split import Rows
-from scorer.training.ties import NO_TIES, Ties, find_ties
+from scorer.training.ties import NO_TIES, Ties, find_ties, moments
 from scorer.training.weighting import read_weights
 
 Progress = Callable[[str], None]
@@ -88,7 +88,7 @@ def read_examples(
 
     Args:
         partitions: where the rows are.
-        job: names of target, group and weights, images per listing.
+        job: names of target, group, time and weights, images per listing.
         spec: how images are decoded.
         source: where they come from.
         store: where the rows come from.
@@ -100,12 +100,14 @@ def read_examples(
         InputError: no listing has a target, or none an image that can be used.
         StoreUnreachable: the store is down.
     """
-    everything = _read(partitions, store)
+    everything = _read(partitions, store, job.time_column)
     table, target = _with_target(everything, job.target)
-    for setting, name in (("group", ID), ("group", job.group), ("weight", job.weight)):
+    named_by = {"weight": job.weight, "time_column": job.time_column}
+    for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
         if name is not None:
             column_of(table, name, setting)
     weights = read_weights(table, job.weight) if job.weight else None
+    times = moments(table, job.time_column) if job.time_column else None
     named = image_table(_images_of(table, job), job.max_images)
     cache = cache_images(named.uris, spec, source, folder, kept)
     if not cache.slots:
@@ -135,16 +137,25 @@ def read_examples(
         groups=groups,
         without_target=len(everything) - len(table),
         ties=ties,
+        times=times,
         weights=weights,
     )
 
 
-def _read(partitions: list[Partition], store: ObjectStore) -> pa.Table:
-    tables = [read_table(partition, store) for partition in partitions]
+def _read(partitions: list[Partition], store: ObjectStore, time_column: str | None) -> pa.Table:
+    tables = [_dated(read_table(partition, store), partition.key, time_column) for partition in partitions]
     try:
         return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
     except pa.ArrowException as error:
         raise ContractError(f"The partitions do not agree on their columns: {error}. Nothing was trained.") from None
+
+
+def _dated(table: pa.Table, key: str, time_column: str | None) -> pa.Table:
+    """With the step of the partition's key that says when it was, where the files hold no such column."""
+    steps = dict(step.split("=", 1) for step in key.split("/") if step)
+    if time_column not in steps or time_column in table.column_names:
+        return table
+    return table.append_column(time_column, pa.repeat(pa.scalar(steps[time_column]), len(table)))
 
 
 def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, npt.NDArray[np.float64]]:

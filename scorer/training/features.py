@@ -65,7 +65,7 @@ def select_features(
             _insist(table, name, taken)
         return job.features
     partition_steps = {step.partition("=")[0] for key in partitions for step in key.split("/")}
-    others = {job.group, job.weight, *job.exclude} | partition_steps
+    others = {job.group, job.time_column, job.weight, *job.exclude} | partition_steps
     left = [name for name in table.column_names if name not in taken | others]
     reasons = {name: reason for name in left if (reason := _useless(table.column(name)))}
     for name, reason in reasons.items():

@@ -17,7 +17,7 @@ from scorer.training.examples import Examples
 from scorer.training.features import Encodings, fit_preprocessing, select_features, transform_table
 from scorer.training.objective import Goal, objective_of
 from scorer.training.recipes import Design
-from scorer.training.split import Rows, Split, split_groups
+from scorer.training.split import Rows, Split, latest_times, split_by_time, split_groups
 from scorer.training.state import State
 
 Progress = Callable[[str], None]
@@ -115,14 +115,19 @@ def prepare(data: Data, rows: Rows) -> Prepared:
 
 
 def hold_out(examples: Examples, job: TrainJob, progress: Progress) -> tuple[Rows, Rows]:
-    """Rows to learn from, and rows to test on; what hangs together stays on one side.
+    """Rows to learn from, and rows to test on, by lot or by time; what hangs together stays on one side.
 
     Raises:
         InputError: one side is empty, or nothing is left to stop by.
     """
-    shares = {"validation_share": job.validation_share, "test_share": job.test_share}
-    split = split_groups(examples.groups, **shares, seed=job.seed)
-    _insist_on_rows(split, examples, job)
+    if examples.times is None:
+        shares = {"validation_share": job.validation_share, "test_share": job.test_share}
+        split = split_groups(examples.groups, **shares, seed=job.seed)
+        _insist_on_rows(split, examples, job)
+    else:
+        # What stops a net is dealt out among the earlier listings by lot: the latest of them are worth learning from.
+        split = split_by_time(examples.groups, examples.times, validation_share=0.0, test_share=job.test_share)
+        _insist_on_moments(split, examples, examples.times, job)
     known = np.sort(np.concatenate([split.training, split.validation]))
     progress(f"{len(known):,} listings to learn from, {len(split.test):,} to test.")
     return known, split.test
@@ -162,4 +167,17 @@ def _insist_on_rows(split: Split, examples: Examples, job: TrainJob) -> None:
         f" leaves {len(split.training):,} listings to train on, {len(split.validation):,} to stop by and"
         f" {len(split.test):,} to test, and none may be 0. Nothing was trained. Give more listings or larger shares;"
         " if a placeholder image ties the listings together, take it out of image_uris."
+    )
+
+
+def _insist_on_moments(split: Split, examples: Examples, times: Rows, job: TrainJob) -> None:
+    if len(split.training) and len(split.test):
+        return
+    moments, sizes = np.unique(latest_times(examples.groups, times), return_counts=True)
+    raise InputError(
+        f"{len(examples):,} listings are from {len(moments):,} moments in {job.time_column!r}, a listing being as late"
+        f" as the latest that it shares an id, an image or a group with; {sizes[-1]:,} are of the last one. With"
+        f" test_share {job.test_share} that leaves {len(split.training):,} listings to learn from and"
+        f" {len(split.test):,} to test, and neither may be 0. Nothing was trained. Set a test_share that the last"
+        " moment fits in, or name a column that tells the listings apart by time."
     )

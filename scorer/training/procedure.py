@@ -28,7 +28,17 @@ from scorer.training.split import Rows, Split
 from scorer.training.state import Checkpoint
 from scorer.training.told import corrected
 
-__all__ = ["PROCEDURES", "Fitted", "FittedNet", "Procedure", "fit_fused", "fit_images_only", "fit_numbers_only"]
+__all__ = [
+    "PROCEDURES",
+    "Fitted",
+    "FittedNet",
+    "Procedure",
+    "fit_fused",
+    "fit_images_only",
+    "fit_number_nets",
+    "fit_numbers_only",
+    "fit_shuffled",
+]
 
 SILENT = Journal(lambda line: None)
 """Tells nobody."""
@@ -37,18 +47,29 @@ SILENT = Journal(lambda line: None)
 class Procedure(Protocol):
     """A way to fit: preprocessing, nets and all that is chosen by their errors come from these rows alone."""
 
-    def __call__(self, data: Data, rows: Rows, seed: int, journal: Journal = ...) -> Fitted:
-        """Fit on rows int64 [m], with this seed."""
+    def __call__(
+        self, data: Data, rows: Rows, seed: int, journal: Journal = ..., members: FittedMembers | None = ...
+    ) -> Fitted:
+        """Fit on rows int64 [m], with this seed; `members`, where they are fitted already, are of the same three."""
 
 
-def fit_numbers_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
+def fit_number_nets(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedMembers:
+    """The number nets, which do not depend on the images: one fit serves all that is built upon them."""
+    return _members(data, rows, prepare(data, rows), seed, journal)
+
+
+def fit_numbers_only(
+    data: Data, rows: Rows, seed: int, journal: Journal = SILENT, members: FittedMembers | None = None
+) -> FittedNet:
     """The numbers alone: several nets, averaged."""
     prepared = prepare(data, rows)
-    return corrected(_numbers(data, rows, prepared, _members(data, rows, prepared, seed, journal)))
+    return corrected(_numbers(data, rows, prepared, members or _members(data, rows, prepared, seed, journal)))
 
 
-def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
-    """The images alone: a linear score of their mean embedding."""
+def fit_images_only(
+    data: Data, rows: Rows, seed: int, journal: Journal = SILENT, members: FittedMembers | None = None
+) -> FittedNet:
+    """The images alone: a linear score of their mean embedding. Whatever number nets there are, they are not asked."""
     prepared = prepare(data, rows)
     side = _image_side(data, rows, _inputs(data, prepared), "images", seed, journal)
     slots, values = data.examples.images[rows], side.embedded.values
@@ -58,21 +79,34 @@ def fit_images_only(data: Data, rows: Rows, seed: int, journal: Journal = SILENT
     return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
 
 
-def fit_fused(data: Data, rows: Rows, seed: int, journal: Journal = SILENT) -> FittedNet:
+def fit_fused(
+    data: Data, rows: Rows, seed: int, journal: Journal = SILENT, members: FittedMembers | None = None
+) -> FittedNet:
     """Numbers and images, by the fusion that the design names. Its `numbers` is what `fit_numbers_only` gives."""
     prepared = prepare(data, rows)
-    members = _members(data, rows, prepared, seed, journal)
+    members = members or _members(data, rows, prepared, seed, journal)
     fuse = _late if data.design.fusion == LATE_GATE else _vectors
     fused = fuse(data, rows, prepared, members, seed, journal)
     numbers = corrected(_numbers(data, rows, prepared, members, fused.embedded))
     return corrected(replace(fused, numbers=numbers))
 
 
+def fit_shuffled(
+    data: Data, rows: Rows, seed: int, journal: Journal = SILENT, members: FittedMembers | None = None
+) -> FittedNet:
+    """The same as `fit_fused`, each listing with another one's images: what it gains, it does not gain by looking."""
+    return fit_fused(data.shuffled(seed), rows, seed, journal, members)
+
+
+NUMBERS, IMAGES, SHUFFLED, FUSED = "numbers only", "images only", "shuffled images", "numbers and images"
+
 PROCEDURES: dict[str, Procedure] = {
-    "numbers only": fit_numbers_only,
-    "images only": fit_images_only,
-    "numbers and images": fit_fused,
+    NUMBERS: fit_numbers_only,
+    IMAGES: fit_images_only,
+    SHUFFLED: fit_shuffled,
+    FUSED: fit_fused,
 }
+"""The model, last, and what is told of it by leaving out or spoiling half of what it is given."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, replace
 
 from scorer.intake.pixels import PixelSpec
-from scorer.model.fusions import FUSIONS
+from scorer.model.fusions import FUSIONS, LATE_GATE
 from scorer.model.recipe import Recipe
 from scorer.model.tables import choose
 from scorer.settings import TrainJob
+
+EVERY = "all"
+"""In place of a fusion: try each, and take the best."""
 
 RECIPES: dict[str, Recipe] = {
     "lite0": Recipe(
@@ -51,12 +54,21 @@ class Design:
         """Whether the image tower stays as it is, so that its embeddings can be computed once."""
         return self.recipe.trained_stages == 0
 
+    @property
+    def quick(self) -> bool:
+        """Whether one more fit takes seconds, once the images are embedded: no net is trained on them."""
+        return self.frozen and self.fusion == LATE_GATE
+
 
 def design_of(job: TrainJob) -> Design:
-    """The recipe and the job's changes to it. Raises SettingsError for a name that no table has."""
+    """The recipe and the job's changes to it; of all fusions the recipe's own, as the one to begin with.
+
+    Raises:
+        SettingsError: a name that no table has.
+    """
     recipe = choose(RECIPES, "recipe", job.recipe)
-    fusion = job.fusion or recipe.fusion
-    choose(FUSIONS, "fusion", fusion)
+    choose({**FUSIONS, EVERY: None}, "fusion", job.fusion or recipe.fusion)
+    fusion = recipe.fusion if job.fusion in (None, EVERY) else job.fusion
     stages = recipe.trained_stages if job.trained_stages is None else job.trained_stages
     recipe = replace(recipe, weights=job.image_weights or recipe.weights, trained_stages=stages)
     pixels = PixelSpec(job.image_size or recipe.size, job.image_filter, job.image_decode, job.image_scaling)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
@@ -18,23 +19,25 @@ from scorer.model.fused import OUTPUT
 from scorer.model.towers import build_tower
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
-from scorer.training import evaluate
+from scorer.training.assess import assess
 from scorer.training.augmentation import augmentation_layers
+from scorer.training.card.build import card_files, summary
+from scorer.training.card.make import card_of
+from scorer.training.choice import choose_fusion
 from scorer.training.curves import Journal
 from scorer.training.embed import Embedded, embed_images
-from scorer.training.evaluate import Comparison, Metrics
 from scorer.training.examples import Examples, open_partitions, read_examples
 from scorer.training.fitted import FittedNet
 from scorer.training.golden import golden_rows
 from scorer.training.images import Source
 from scorer.training.prepare import gather, hold_out
-from scorer.training.procedure import fit_fused
 from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
+from scorer.training.schemes import Schemes
 from scorer.training.split import Rows
 from scorer.training.state import State
 from scorer.training.told import below, held, in_words, readout_of, share_in_words
-from scorer.training.weighting import weighted_quantile
+from scorer.training.ways import Nets
 
 Progress = Callable[[str], None]
 
@@ -48,7 +51,7 @@ class TrainReport:
         name: of the bundle.
         version: of the bundle.
         digest: of the bundle.
-        metrics: plain JSON: errors of the constant, the numbers-only and the fused model, and what the images added.
+        metrics: plain JSON: errors of the model and of what it was compared with, and what the images added.
         text: the same as a table for people.
     """
 
@@ -89,21 +92,34 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         state = State.open(job.state, _fingerprint(job, partitions))
         examples = read_examples(partitions, job, design.pixels, source, store, Path(folder), state.images())
         progress(_summary(examples))
+        progress(examples.ties.text)
         known, test = hold_out(examples, job, progress)
-        embedded = _embedded(design, examples, Path(folder), state, progress)
+        schemes = Schemes.of(job, examples, known)
+        embedded = _embedded(design, examples, Path(folder), state, job.seed, progress)
         data = gather(examples, job, design, embedded, Path(folder), progress, state)
-        fused = fit_fused(data, known, job.seed, Journal(progress, Path(job.tensorboard) if job.tensorboard else None))
-        models, comparison = _evaluate(fused, test)
+        data, tried = choose_fusion(data, schemes.choosing, progress)
+        nets = Nets(data)
+        journal = Journal(progress, Path(job.tensorboard) if job.tensorboard else None)
+        fused = nets.fused(known, job.seed, journal)
+        assessment = assess(nets, fused, test, schemes.judging, tried, progress)
         readout = readout_of(fused)
         on_test = held(fused, readout, test)
-        metrics = evaluate.to_plain(models, comparison) | {"in_their_interval": on_test}
+        card = card_of(fused, test, assessment, readout, on_test)
+        metrics = assessment.to_plain() | {"in_their_interval": on_test, "card": summary(card)}
         if job.quantile is not None:
             metrics["at_or_below"] = below(fused, test)
-        golden = golden_rows(fused, source, job.seed)
-        content = _content(fused, test, readout=readout, metrics=metrics, training=_lineage(fused, test), golden=golden)
+        content = _content(
+            fused,
+            test,
+            readout=readout,
+            metrics=metrics,
+            training=_lineage(fused, test),
+            golden=golden_rows(fused, source, job.seed),
+            card=card_files(card),
+        )
     bundle = save_bundle(content, job.bundle, store)
     state.clear()
-    said = (evaluate.table(models, comparison), share_in_words(job, metrics), in_words(readout, on_test))
+    said = (assessment.text, share_in_words(job, metrics), in_words(readout, on_test))
     text = "\n".join(part for part in said if part)
     return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
 
@@ -121,30 +137,17 @@ def _fingerprint(job: TrainJob, partitions: list[Partition]) -> dict[str, Any]:
     return {"settings": settings, "files": files}
 
 
-def _embedded(design: Design, examples: Examples, folder: Path, state: State, progress: Progress) -> Embedded | None:
+def _embedded(
+    design: Design, examples: Examples, folder: Path, state: State, seed: int, progress: Progress
+) -> Embedded | None:
     """The embeddings of all images, where the image tower stays as it is."""
     if not design.frozen:
         return None
     recipe = design.recipe
+    keras.utils.set_random_seed(seed)  # weights that are random and stay so are part of the result, too
     tower = build_tower(design.pixels.size, design.pixels.scaling, recipe)
     progress(f"Embedding {len(set(examples.cache.slots.values())):,} images by {recipe.image_tower}.")
     return embed_images(tower, examples.cache, folder, progress, state.images())
-
-
-def _evaluate(fused: FittedNet, test: Rows) -> tuple[dict[str, Metrics], Comparison]:
-    """Errors on the test listings, which neither fitting nor stopping has seen."""
-    assert fused.numbers is not None
-    examples, job = fused.data.examples, fused.data.job
-    actual, weights = examples.target[test], examples.weight(test)
-    name, share = ("constant (median)", 0.5) if job.quantile is None else ("constant (quantile)", job.quantile)
-    constant = np.full(len(test), weighted_quantile(examples.target[fused.rows], examples.weight(fused.rows), share))
-    without = fused.numbers.target.inverse(fused.numbers.predict(test))
-    together = fused.target.inverse(fused.predict(test))
-    models = {name: constant, "numbers only": without, "numbers and images": together}
-    comparison = evaluate.compare(
-        actual, without, together, examples.groups[test], job.seed, weights=weights, quantile=job.quantile
-    )
-    return {name: evaluate.measure(actual, predicted, weights) for name, predicted in models.items()}, comparison
 
 
 def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:
@@ -203,6 +206,7 @@ def _lineage(fused: FittedNet, test: Rows) -> dict[str, Any]:
         "rows_without_target": examples.without_target,
         "images": len(set(examples.cache.slots.values())),
         "images_not_used": dict(sorted(examples.cache.faults.items())),
+        "ties": examples.ties.to_plain(),
         "recipe": {**asdict(fused.data.design.recipe), "fusion": fused.data.design.fusion},
         "epochs": fused.epochs,
     }

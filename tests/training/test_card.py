@@ -16,9 +16,10 @@ from scorer.training.card.build import Finished, build, card_files
 from scorer.training.card.content import Card, Curve
 from scorer.training.card.markdown import text
 from scorer.training.card.measures import first_images
-from scorer.training.crossval import Scheme, cross_validate, images_verdict
+from scorer.training.crossval import Crossed, Scheme, cross_validate, images_verdict
 from scorer.training.examples import Examples
 from scorer.training.images import ImageCache
+from scorer.training.recipes import design_of
 from scorer.training.split import group_folds, split_by_time, split_groups
 from scorer.training.ties import SAME_IMAGE, tie
 
@@ -70,10 +71,13 @@ def finished(**changes: object) -> Finished:
     examples = Examples(table, ("ds=2026-11-20", "ds=2026-11-21"), TARGET, uris, given, IMAGES, cache, groups, 3, ties)
     split = split_groups(examples.groups, validation_share=0.1, test_share=0.5, seed=0)
     ours = predict(MATRIX, IMAGES)[split.test]
+    job = TrainJob(listings="L", target="price", bundle="B")
     done = Finished(
-        job=TrainJob(listings="L", target="price", bundle="B"),
+        job=job,
+        design=design_of(job),
         examples=examples,
-        split=split,
+        known=split.training,
+        test=split.test,
         preprocessing=PREPROCESSING,
         features=MATRIX,
         predictions={"constant": np.full(len(split.test), np.median(TARGET)), "ours": ours},
@@ -111,7 +115,7 @@ def test_of_each_listing_the_first_usable_images_stay() -> None:
 
 def test_segments_add_up_to_the_test_and_the_bad_one_is_named_among_the_limits(card: Card) -> None:
     for column, rows in card.columns:
-        assert sum(one.n for one in rows) == len(finished().split.test), column
+        assert sum(one.n for one in rows) == len(finished().test), column
     cities = {one.value: one for one in card.segments if one.column == "city"}
     worst = cities[HOSTILE[0]]
     assert worst.low > max(one.high for name, one in cities.items() if name != HOSTILE[0])
@@ -121,7 +125,7 @@ def test_segments_add_up_to_the_test_and_the_bad_one_is_named_among_the_limits(c
 
 def test_calibration_is_of_ten_bins_that_hold_every_test_listing(card: Card) -> None:
     assert len(card.calibration) == 10
-    assert sum(point.n for point in card.calibration) == len(finished().split.test)
+    assert sum(point.n for point in card.calibration) == len(finished().test)
     assert [point.predicted for point in card.calibration] == sorted(point.predicted for point in card.calibration)
 
 
@@ -137,10 +141,16 @@ def test_a_split_by_time_is_said_to_be_one_and_a_random_one_to_tell_nothing_of_a
     assert any("how the model ages was not measured" in limit for limit in card.limits)
     done = finished()
     times = np.arange(N)
-    split = split_by_time(done.examples.groups, times, validation_share=0.1, test_share=0.5)
+    dated = done.examples.table.append_column("seen", pa.array([f"day {row:03} {HOSTILE[0]}" for row in range(N)]))
+    examples = replace(done.examples, times=times, table=dated)
+    split = split_by_time(examples.groups, times, validation_share=0, test_share=0.5)
+    job = done.job.model_copy(update={"time_column": "seen"})
     ours = {"ours": predict(MATRIX, IMAGES)[split.test]}
-    other = build(replace(done, examples=replace(done.examples, times=times), split=split, predictions=ours))
-    assert "by time" in other.split
+    changes = {"known": split.training, "test": split.test, "predictions": ours}
+    other = build(replace(done, job=job, examples=examples, **changes))  # type: ignore[arg-type] # fields by name
+    assert "by seen: what is learned from is of day 199" in other.split
+    assert "up to day 399" in other.split
+    assert "<script>" not in card_files(other)["card.html"].decode()
     assert not any("how the model ages" in limit for limit in other.limits)
 
 
@@ -189,7 +199,7 @@ def test_hostile_ids_and_values_are_text_in_markdown() -> None:
     heads = [line for line in written.splitlines() if line.startswith("# ")]
     assert heads == ["# Model card: price"]
     cells = [len(re.findall(r"(?<!\\)\|", line)) for line in written.splitlines() if "alert" in line and "|" in line]
-    assert set(cells) <= {6}
+    assert set(cells) <= {6, 9}
 
 
 @pytest.mark.parametrize(
@@ -213,10 +223,11 @@ def test_the_cross_validation_and_its_verdict_stand_on_the_card() -> None:
     cross = cross_validate(
         ways, ["numbers and images"], TARGET, np.arange(N), Scheme(folds, "5 folds, twice"), 0, lambda line: None
     )
-    said = images_verdict(cross, "numbers only", None)
-    files = card_files(build(finished(cross=cross, images_verdict=said)))
+    crossed = Crossed("Numbers and images", cross, images_verdict(cross, "numbers only", None))
+    files = card_files(build(finished(crossed=(crossed,))))
     for content in files.values():
-        assert "Cross" in content.decode()
+        assert "Numbers and images, cross-validated" in content.decode()
+        assert "5 folds, twice" in content.decode()
         assert "cannot be told" in content.decode()
 
 

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from scorer.training.evaluate import compare, measure, table, to_plain
+from scorer.training import evaluate
+from scorer.training.evaluate import bootstrap, compare, measure, share_words, table, to_plain
 
 ACTUAL = np.exp(np.random.default_rng(0).normal(12, 0.5, 200))
 LONE = np.arange(200)
@@ -59,6 +60,33 @@ def test_listings_that_hang_together_count_as_fewer() -> None:
 def test_targets_of_zero_are_compared_by_absolute_error() -> None:
     found = compare(np.array([0.0, 2.0]), np.array([1.0, 2.0]), np.array([0.0, 2.0]), np.arange(2), seed=0)
     assert (found.measure, found.numbers, found.fused) == ("MAE", 0.5, 0.0)
+
+
+@pytest.mark.parametrize("shift", [-0.02, 0.0, 0.01])
+def test_of_many_groups_the_interval_is_that_of_drawing_without_drawing(
+    monkeypatch: pytest.MonkeyPatch, shift: float
+) -> None:
+    random = np.random.default_rng(3)
+    groups = np.repeat(np.arange(4000), random.integers(1, 5, 4000))
+    values = np.repeat(random.lognormal(0, 1, 4000) - np.exp(0.5), np.bincount(groups)) + shift
+    drawn = bootstrap(values, groups, 0)
+    monkeypatch.setattr(evaluate, "MANY_GROUPS", 4000)
+    told, width = bootstrap(values, groups, 0), drawn[1] - drawn[0]
+    assert told[0] == pytest.approx(drawn[0], abs=0.06 * width)
+    assert told[1] == pytest.approx(drawn[1], abs=0.06 * width)
+    assert told[2] == pytest.approx(drawn[2], abs=0.04)
+    assert bootstrap(np.ones(4000), np.arange(4000), 0) == (1, 1, 1)
+
+
+def test_the_verdict_says_how_often_chance_would_leave_it_as_it_is() -> None:
+    found = compare(ACTUAL, noisy(0.22, 3), noisy(0.2, 2), LONE, seed=0)
+    assert 0.5 < found.better < 1
+    assert f"better with them in {100 * found.better:.0f} % of the resamples" in found.verdict
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.0, "under 1 %"), (0.5, "50 %"), (1, "over 99 %")])
+def test_no_resampling_says_never_or_always(share: float, words: str) -> None:
+    assert share_words(share) == words
 
 
 def test_the_table_has_a_line_for_each_model_and_ends_with_the_verdict() -> None:

@@ -20,6 +20,7 @@ from scorer.training.images import ImageCache
 from scorer.training.prepare import Data, gather
 from scorer.training.procedure import PROCEDURES, fit_fused, fit_images_only, fit_numbers_only
 from scorer.training.recipes import design_of
+from scorer.training.ways import Nets
 
 SIZE, LISTINGS = 32, 400
 KNOWN, TEST = np.arange(300), np.arange(300, LISTINGS)
@@ -113,6 +114,17 @@ def test_what_is_fitted_depends_on_its_rows_alone(tmp_path: Path, name: str) -> 
     given.examples.target[TEST] *= 50
     given.examples.table.column("area").combine_chunks()
     np.testing.assert_array_equal(PROCEDURES[name](given, KNOWN, 1).predict(KNOWN), before)
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
+def test_number_nets_that_are_shared_change_nothing(tmp_path: Path, name: str) -> None:
+    given = data(tmp_path, "frozen", epochs=3)
+    alone = PROCEDURES[name](given, KNOWN, 1).predict(TEST)
+    nets = Nets(given)
+    assert nets.members(KNOWN, 1) is nets.members(KNOWN.copy(), 1)
+    shared = PROCEDURES[name](given, KNOWN, 1, members=nets.members(KNOWN, 1))
+    np.testing.assert_array_equal(shared.predict(TEST), alone)
+    assert nets.members(KNOWN, 1) is not nets.members(KNOWN, 2)
 
 
 @pytest.mark.parametrize("recipe", ["trained", "frozen"])

@@ -23,11 +23,12 @@ from scorer.training.card.measures import (
 )
 from scorer.training.card.page import html
 from scorer.training.card.pictures import worst
-from scorer.training.crossval import CrossValidation
-from scorer.training.evaluate import Floats, bootstrap, measure
+from scorer.training.crossval import Crossed, Sample
+from scorer.training.evaluate import Floats, measure
 from scorer.training.examples import Examples
-from scorer.training.recipes import design_of
-from scorer.training.split import Split
+from scorer.training.recipes import Design
+from scorer.training.split import Rows
+from scorer.training.yardstick import Yardstick
 
 FEW = 200
 """Test listings below which a card warns that its figures are rough."""
@@ -39,8 +40,10 @@ class Finished:
 
     Attributes:
         job: its settings.
+        design: what was built.
         examples: the listings.
-        split: which of them were for what.
+        known: int64, those that were learned from.
+        test: int64, those that were not.
         preprocessing: of the features.
         features: float32 [n, F], of all listings.
         predictions: by model, of the test listings in the target's unit; the bundle's own is the last.
@@ -49,14 +52,15 @@ class Finished:
         about: what else there is to say of the model.
         intervals: how often its intervals held the actual value.
         curves: of the trainings.
-        cross: the cross-validation, if there was one.
-        images_verdict: what that says of the images.
+        crossed: cross-validations, and what they say.
         sizes: test error by listings learned from.
     """
 
     job: TrainJob
+    design: Design
     examples: Examples
-    split: Split
+    known: Rows
+    test: Rows
     preprocessing: Preprocessing
     features: Matrix
     predictions: Mapping[str, Floats]
@@ -65,8 +69,7 @@ class Finished:
     about: Pairs = ()
     intervals: Pairs = ()
     curves: tuple[Curve, ...] = ()
-    cross: CrossValidation | None = None
-    images_verdict: str = ""
+    crossed: tuple[Crossed, ...] = ()
     sizes: Pairs = ()
 
 
@@ -84,14 +87,13 @@ def build(done: Finished) -> Card:
         name=job.name or job.target,
         target=job.target,
         verdict=done.verdict,
-        measure="MAPE" if tested.percent else "MAE",
+        yardstick=tested.yardstick,
         about=(*_about(done), *done.about),
         data=_data(examples),
         leaks=examples.ties.text,
         split=_split(done),
         models=models,
-        cross=done.cross,
-        images_verdict=done.images_verdict,
+        crossed=done.crossed,
         images=image_changes(tested, done.predict),
         features=feature_changes(tested, done.preprocessing, done.predict),
         segments=found,
@@ -114,7 +116,7 @@ def summary(card: Card) -> dict[str, Any]:
 
 
 def _tested(done: Finished) -> Tested:
-    test, examples = done.split.test, done.examples
+    test, examples = done.test, done.examples
     return Tested(
         table=examples.table.take(pa.array(test)),
         actual=examples.target[test],
@@ -122,18 +124,23 @@ def _tested(done: Finished) -> Tested:
         groups=examples.groups[test],
         features=done.features[test],
         images=examples.images[test],
-        percent=bool(np.all(examples.target[test] != 0)),
+        weights=examples.weight(test),
+        yardstick=Yardstick.of(examples.target, done.job.quantile),
         seed=done.job.seed,
     )
 
 
 def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
-    low, high, _ = bootstrap(tested.errors(predicted), tested.groups, tested.seed)
-    return ModelErrors(name, measure(tested.actual, predicted), low, high)
+    errors, ours = tested.errors(predicted), tested.errors(tested.predicted)
+    low, high = tested.interval(errors)
+    sample = Sample(tested.groups, tested.weights, tested.seed)
+    behind = None if predicted is tested.predicted else sample.difference(name, errors - ours)
+    metrics = measure(tested.actual, predicted, tested.weights)
+    return ModelErrors(name, metrics, tested.mean(errors), low, high, behind)
 
 
 def _about(done: Finished) -> Pairs:
-    job, design = done.job, design_of(done.job)
+    job, design = done.job, done.design
     return (
         ("predicts", job.target),
         ("recipe", job.recipe),
@@ -163,18 +170,23 @@ def _data(examples: Examples) -> Pairs:
 
 
 def _split(done: Finished) -> str:
-    split = done.split
-    how = (
-        "dealt out at random, whole groups at a time"
-        if done.examples.times is None
-        else "by time: the latest are the test, those before them stop the training"
+    sizes = f"{count(len(done.known))} listings to learn from, {count(len(done.test))} to test"
+    if done.examples.times is None:
+        return f"{sizes}, dealt out at random, whole groups at a time."
+    known, test = (_latest(done.examples, rows, str(done.job.time_column)) for rows in (done.known, done.test))
+    return (
+        f"{sizes}, by {done.job.time_column}: what is learned from is of {known} or earlier; what is tested, or hangs"
+        f" together with a listing that is, is later, up to {test}."
     )
-    stop = f" {count(len(split.validation))} to stop by," if len(split.validation) else ""
-    return f"{count(len(split.training))} listings to learn from,{stop} {count(len(split.test))} to test, {how}."
+
+
+def _latest(examples: Examples, rows: Rows, column: str) -> str:
+    assert examples.times is not None
+    return str(examples.table.column(column)[int(rows[examples.times[rows].argmax()])].as_py())
 
 
 def _limits(done: Finished, ours: ModelErrors, found: tuple[Segment, ...]) -> tuple[str, ...]:
-    examples, test = done.examples, done.split.test
+    examples = done.examples
     low, high = float(examples.target.min()), float(examples.target.max())
     limits = [
         f"It knows listings like those it learned from, with {done.job.target} from {number(low)} to {number(high)}."
@@ -182,11 +194,20 @@ def _limits(done: Finished, ours: ModelErrors, found: tuple[Segment, ...]) -> tu
         "Worth of features and images is worth to this model on these listings: no cause, and no advice to sellers.",
         "The intervals say how far other test listings could move a figure, not what another split or seed would.",
     ]
-    groups = len(np.unique(examples.groups[test]))
+    groups = len(np.unique(examples.groups[done.test]))
     if groups < FEW:
         limits.append(f"The test has {count(groups)} groups of listings only: every figure here is rough.")
     if examples.times is None:
         limits.append("The listings were dealt out at random, not by time: how the model ages was not measured.")
+    if not done.crossed and not done.design.quick:
+        limits.append(
+            "What the images alone or shuffled images reach was not measured: each is one more training of all that the"
+            " images pass through. A training with cross_validate measures it."
+        )
+    if len(done.crossed) > 1:
+        limits.append(
+            "The fusion was chosen by listings that are cross-validated, too: there its error is a little too low."
+        )
     bad = [one for one in found if one.low > ours.high and one.column != done.job.target]
     limits += [
         f"Where {one.column} is {one.value} the error is {number(one.error)}, clearly above the average: take care."

@@ -3,20 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scorer.training.crossval import CrossValidation
+from scorer.training.crossval import Crossed, Difference
 from scorer.training.evaluate import Metrics
+from scorer.training.yardstick import Yardstick
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class ModelErrors:
-    """One model on the test listings; `low` and `high` are the 95 % interval of its main error."""
+    """One model on the test listings.
+
+    Attributes:
+        name: for people.
+        metrics: its errors.
+        error: the main error.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        behind: how far it is behind the bundle's own, paired by listing; None of that itself.
+    """
 
     name: str
     metrics: Metrics
+    error: float
     low: float
     high: float
+    behind: Difference | None
 
 
 @dataclass(frozen=True)
@@ -91,14 +103,13 @@ class Card:
         name: of the bundle.
         target: column.
         verdict: whether the images help.
-        measure: main error: "MAPE", in %, or "MAE", in the target's unit.
+        yardstick: the main error.
         about: what the model is.
         data: what it learned from.
         leaks: what hangs together among the listings.
         split: how they were divided.
         models: errors on the test listings, the bundle's own model last.
-        cross: the cross-validation, if there was one.
-        images_verdict: what that says of the images.
+        crossed: cross-validations, and what they say.
         images: what missing or wrong images do.
         features: what each feature is worth, the most important first.
         segments: where the model is better and worse.
@@ -113,14 +124,13 @@ class Card:
     name: str
     target: str
     verdict: str
-    measure: str
+    yardstick: Yardstick
     about: Pairs
     data: Pairs
     leaks: str
     split: str
     models: tuple[ModelErrors, ...]
-    cross: CrossValidation | None
-    images_verdict: str
+    crossed: tuple[Crossed, ...]
     images: tuple[Change, ...]
     features: tuple[Change, ...]
     segments: tuple[Segment, ...]
@@ -134,7 +144,7 @@ class Card:
     @property
     def unit(self) -> str:
         """Behind an error."""
-        return " %" if self.measure == "MAPE" else ""
+        return self.yardstick.unit
 
     @property
     def columns(self) -> tuple[tuple[str, Sequence[Segment]], ...]:

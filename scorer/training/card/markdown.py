@@ -5,8 +5,18 @@ from collections.abc import Iterable, Sequence
 
 from scorer.pages.words import number, visible
 from scorer.training.card.content import Card, Change, Pairs
-from scorer.training.card.words import MODEL_HEAD, SEGMENT_HEAD, change, error, interval, model_rows, segment_rows
-from scorer.training.crossval import difference_words
+from scorer.training.card.words import (
+    BEHIND,
+    CROSS_HEAD,
+    MODEL_HEAD,
+    SEGMENT_HEAD,
+    change,
+    cross_rows,
+    error,
+    interval,
+    model_rows,
+    segment_rows,
+)
 
 SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 """ASCII's punctuation: all that can mean something in Markdown or in the HTML within it."""
@@ -31,9 +41,10 @@ def markdown(card: Card) -> bytes:
         text(card.leaks, 2000),
         "## Split",
         text(card.split, 2000),
-        f"## Errors on the test listings ({card.measure})",
+        f"## Errors on the test listings ({card.yardstick.name})",
         _table(MODEL_HEAD, model_rows(card)),
-        *_cross(card),
+        text(BEHIND, 300),
+        *_crossed(card),
         *_changes("What the images do", "images", card.images, card),
         *_changes("What each feature is worth", "feature dealt out anew", card.features, card),
         *_segments(card),
@@ -58,22 +69,13 @@ def _pairs(title: str, pairs: Pairs) -> list[str]:
     )
 
 
-def _cross(card: Card) -> list[str]:
-    if card.cross is None:
-        return []
-    behind = {one.other: difference_words(one) for one in card.cross.differences}
-    rows = [
-        (
-            name,
-            error(score.metrics.mape if score.metrics.mape is not None else score.metrics.mae, card),
-            interval(score.low, score.high),
-            "–" if score.fold_sd is None else number(score.fold_sd),
-            behind.get(name, ""),
-        )
-        for name, score in card.cross.scores.items()
-    ]
-    head = ("model", "error", "95 % interval", "sd of folds", f"behind {card.cross.ours} by")
-    return [f"## Cross-validation ({text(card.cross.scheme)})", _table(head, rows), text(card.images_verdict, 2000)]
+def _crossed(card: Card) -> list[str]:
+    found = list[str]()
+    for one in card.crossed:
+        scheme = f"{one.found.scheme}; behind {one.found.ours} by"
+        found += [f"## {text(one.title)}, cross-validated", text(scheme, 300)]
+        found += [_table(CROSS_HEAD, cross_rows(one.found)), text(one.words, 2000)]
+    return found
 
 
 def _changes(title: str, what: str, changes: Sequence[Change], card: Card) -> list[str]:

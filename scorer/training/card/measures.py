@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 from scorer.model.preprocessing import Matrix, Preprocessing, kind_of, plain
 from scorer.pages.words import number
 from scorer.training.card.content import Change, Point, Segment
-from scorer.training.evaluate import Floats, bootstrap, percent_errors
+from scorer.training.evaluate import Floats, bootstrap
 from scorer.training.split import Rows
+from scorer.training.weighting import weighted_mean
+from scorer.training.yardstick import Yardstick
 
 Images = npt.NDArray[np.int32]
 Predict = Callable[[Matrix, Images], Floats]
@@ -41,7 +43,8 @@ class Tested:
         groups: int64 [m].
         features: float32 [m, F].
         images: int32 [m, K].
-        percent: whether the main error is in % of the actual value.
+        weights: float64 [m], what each listing counts.
+        yardstick: the main error.
         seed: of the resampling.
     """
 
@@ -51,12 +54,22 @@ class Tested:
     groups: Rows
     features: Matrix
     images: Images
-    percent: bool
+    weights: Floats
+    yardstick: Yardstick
     seed: int
 
     def errors(self, predicted: Floats) -> Floats:
         """The main error of each listing, float64 [m]."""
-        return percent_errors(self.actual, predicted) if self.percent else np.abs(predicted - self.actual)
+        return self.yardstick.errors(self.actual, predicted)
+
+    def mean(self, values: Floats) -> float:
+        """Of values float64 [m]."""
+        return weighted_mean(values, self.weights)
+
+    def interval(self, values: Floats) -> tuple[float, float]:
+        """The 95 % interval of that mean."""
+        low, high, _ = bootstrap(values, self.groups, self.seed, self.weights)
+        return low, high
 
     def some(self, most: int) -> "Tested":
         """These, or as many of them drawn at random."""
@@ -74,6 +87,7 @@ class Tested:
             groups=self.groups[rows],
             features=self.features[rows],
             images=self.images[rows],
+            weights=self.weights[rows],
         )
 
 
@@ -120,8 +134,7 @@ def first_images(images: Images, count: int) -> Images:
 def _change(what: str, tested: Tested, predicted: Floats) -> Change:
     errors = tested.errors(predicted)
     rises = errors - tested.errors(tested.predicted)
-    low, high, _ = bootstrap(rises, tested.groups, tested.seed)
-    return Change(what, float(errors.mean()), float(rises.mean()), low, high)
+    return Change(what, tested.mean(errors), tested.mean(rises), *tested.interval(rises))
 
 
 def segments(tested: Tested, features: Sequence[str], target: str) -> tuple[Segment, ...]:
@@ -151,18 +164,14 @@ def _levels(column: pa.ChunkedArray) -> tuple[Rows, dict[int, str]]:
 
 
 def _by(tested: Tested, column: str, places: Rows, names: dict[int, str]) -> list[Segment]:
-    errors = tested.errors(tested.predicted)
-    signed = tested.predicted - tested.actual
-    if tested.percent:
-        signed = 100 * signed / np.abs(tested.actual)
     found = []
     for place, name in names.items():
         rows = np.flatnonzero(places == place)
         if len(rows):
-            low, high, _ = bootstrap(errors[rows], tested.groups[rows], tested.seed)
-            found.append(
-                Segment(column, name, len(rows), float(errors[rows].mean()), low, high, float(signed[rows].mean()))
-            )
+            part = tested.take(rows)
+            errors, signed = part.errors(part.predicted), part.predicted - part.actual
+            bias = 100 * signed / np.abs(part.actual) if part.yardstick.percent else signed
+            found.append(Segment(column, name, len(rows), part.mean(errors), *part.interval(errors), part.mean(bias)))
     return found
 
 
@@ -179,8 +188,5 @@ def calibration(tested: Tested) -> tuple[Point, ...]:
     """Ten bins of equal size by prediction: mean prediction beside mean actual value."""
     order = np.argsort(tested.predicted, kind="stable")
     bins = np.array_split(order, min(BINS, max(1, len(order) // LEAST_ROWS)))
-    return tuple(
-        Point(float(tested.predicted[rows].mean()), float(tested.actual[rows].mean()), len(rows))
-        for rows in bins
-        if len(rows)
-    )
+    parts = [tested.take(rows) for rows in bins if len(rows)]
+    return tuple(Point(part.mean(part.predicted), part.mean(part.actual), len(part.actual)) for part in parts)

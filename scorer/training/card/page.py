@@ -6,7 +6,7 @@ from scorer.pages.plots import ceiling
 from scorer.pages.render import render
 from scorer.pages.words import count, number
 from scorer.training.card.content import Card, Change, Curve, Point
-from scorer.training.card.words import change, error, interval, model_rows, segment_rows
+from scorer.training.card.words import BEHIND, change, cross_rows, error, interval, model_rows, segment_rows
 
 DOTS = (
     ".dot{fill:none;stroke:var(--now);stroke-width:9;stroke-linecap:round;vector-effect:non-scaling-stroke}"
@@ -56,7 +56,8 @@ def html(card: Card) -> bytes:
         [DOTS],
         card=card,
         models=model_rows(card),
-        cross=card.cross,
+        behind=BEHIND,
+        crossed=[(one, cross_rows(one.found)) for one in card.crossed],
         scatter=scatter(card.calibration),
         curves=[lines(curve, f"curve-{at}") for at, curve in enumerate(card.curves)],
         features=bars(card.features, card.unit),
