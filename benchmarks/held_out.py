@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from scorer.training.baselines import BASELINES, Listings
-from scorer.training.evaluate import bootstrap, percent_errors
+from scorer.training.evaluate import bootstrap
 from scorer.training.fitted import FittedNet
 from scorer.training.prepare import Data
 from scorer.training.procedure import fit_fused, fit_images_only
 from scorer.training.split import Rows, group_folds
 from scorer.training.told import corrected, held, readout_of
+from scorer.training.yardstick import Yardstick
 
 Floats = npt.NDArray[np.float64]
 Told = Mapping[str, Floats]
@@ -24,6 +25,7 @@ PRESENT = (4, 2, 1, 0)
 """Images that a listing may keep, the first ones."""
 
 PERCENT = 100.0
+MAPE = Yardstick("MAPE")
 
 
 @dataclass
@@ -47,12 +49,12 @@ class HeldOut:
     def errors(self, name: str) -> Floats:
         """Absolute percentage errors, float64 [repetitions that tried it, n]."""
         tried = self.told[name][~np.isnan(self.told[name]).all(axis=1)]
-        return percent_errors(self.target, tried)
+        return MAPE.errors(self.target, tried)
 
     def less_than(self, name: str, other: str) -> tuple[float, float, float]:
         """By how much the mean error is less than another's, in points, and the 95 % interval over listings."""
         both = ~(np.isnan(self.told[name]).all(axis=1) | np.isnan(self.told[other]).all(axis=1))
-        ours, theirs = (percent_errors(self.target, self.told[one][both]) for one in (name, other))
+        ours, theirs = (MAPE.errors(self.target, self.told[one][both]) for one in (name, other))
         differences = (theirs - ours).mean(axis=0)
         low, high, _ = bootstrap(differences, self.groups, seed=0)
         return float(differences.mean()), low, high
