@@ -19,6 +19,12 @@ AIRFLOW := .venv-airflow
 # And MLflow, whose models load ours: its environment finds in ours what it does not bring itself.
 MLFLOW := .venv-mlflow
 
+# And Ray, likewise.
+RAY := .venv-ray
+
+# Ray binds to every address that it finds: its tests run in a network of their own, with loopback alone.
+ALONE = $$(for alone in "unshare --net" "unshare --map-root-user --net"; do $$alone true 2>/dev/null && echo "$$alone" && break; done)
+
 # Without an activated environment: an interpreter of the version that the locks were made for.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
@@ -43,7 +49,7 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
 .PHONY: help demo test kills tables lint format schemas docs image bench bench-quick bench-smoke bench-nights \
-        bench-accuracy bench-lock fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock hadolint page \
+        bench-accuracy bench-lock fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock ray ray-lock hadolint page \
         lock lock-check clean
 
 help:  ## This list
@@ -126,6 +132,16 @@ mlflow-lock: $(READY)  ## Resolve MLflow's lock anew, with our releases of what 
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 	  $(if $(UPGRADE),--upgrade) --constraints requirements-dev.lock requirements-mlflow.in -o requirements-mlflow.lock
 
+ray: $(READY) $(RAY)/.ready  ## One partition over a Ray cluster that loses workers, nodes and drivers: some 4 minutes
+	@test -n "$(ALONE)" || { echo "make ray needs root or user namespaces, for a network of its own" >&2; exit 2; }
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cd "$$home" && PYTHONPATH=$(CURDIR) $(ALONE) \
+	  $(CURDIR)/$(RAY)/bin/python -m pytest -q -c /dev/null --rootdir $(CURDIR)/tests/ray --noconftest \
+	  -p no:cacheprovider --import-mode=importlib $(CURDIR)/tests/ray/clusters.py
+
+ray-lock: $(READY)  ## Resolve Ray's lock anew, with our releases of what both need; UPGRADE=1 takes newer ones
+	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+	  $(if $(UPGRADE),--upgrade) --constraints requirements-dev.lock requirements-ray.in -o requirements-ray.lock
+
 foreign: $(READY)  ## Image files that others collected, through the whole job: SUITE="FOLDER ..."
 	$(BIN)/python -m tests.fuzz.foreign $(SUITE)
 
@@ -151,7 +167,7 @@ lock-check: $(READY)  ## Do the locks still follow from pyproject.toml?
 	    || { echo "$$lock does not follow from pyproject.toml. Run: make lock" >&2; exit 1; }; done
 
 clean:  ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(PEERS) $(DOCS) $(AIRFLOW) $(MLFLOW) benchmarks/.work tests/container/.work $(DEMO_DIR) dist site \
+	rm -rf $(VENV) $(PEERS) $(DOCS) $(AIRFLOW) $(MLFLOW) $(RAY) benchmarks/.work tests/container/.work $(DEMO_DIR) dist site \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -178,6 +194,14 @@ $(MLFLOW)/.ready: requirements-mlflow.lock | $(READY)
 	@$(UV) pip sync --quiet --python $(MLFLOW)/bin/python --require-hashes $<
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib")); print("$(CURDIR)")' \
 	  > $$($(MLFLOW)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
+	@touch $@
+
+$(RAY)/.ready: requirements-ray.lock | $(READY)
+	@echo "Setting $(RAY) up from $<: about 300 MB."
+	@"$(PYTHON)" -m venv --clear $(RAY)
+	@$(UV) pip sync --quiet --python $(RAY)/bin/python --require-hashes $<
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib")); print("$(CURDIR)")' \
+	  > $$($(RAY)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
 	@touch $@
 
 $(DOCS)/.ready: requirements-docs.lock | $(READY)

@@ -42,6 +42,10 @@ class StagingGone(Transient):
     """What this run had staged was removed meanwhile (`scorer gc` with too short an age, or by hand)."""
 
 
+class WorkersLost(Transient):
+    """The cluster gave no worker for too long, or one unit took several workers along."""
+
+
 class Interrupted(Transient):
     """The run was asked to stop (SIGTERM, SIGINT)."""
 

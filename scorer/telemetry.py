@@ -61,6 +61,21 @@ SLOWEST = 10
 """Items of a stage that are remembered for how long they took."""
 
 
+@dataclass
+class Noted:
+    """What timers have noted; travels between processes.
+
+    Attributes:
+        stages: by name.
+        slowest: stage -> seconds and names of the items that took longest.
+        levels: name -> what was noted.
+    """
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    slowest: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    levels: dict[str, list[float]] = field(default_factory=dict)
+
+
 class Stages:
     """Timers by stage name. Thread-safe."""
 
@@ -81,7 +96,7 @@ class Stages:
             with self._lock:
                 now = time.time()
                 stage = self._stages.setdefault(name, Stage(first=now - wall))
-                stage.first, stage.last = min(stage.first, now - wall), now
+                stage.first, stage.last = min(stage.first, now - wall), max(stage.last, now)
                 stage.wall_s += wall
                 stage.cpu_s += cpu
                 stage.items += items
@@ -117,6 +132,28 @@ class Stages:
         """Note a level, for instance how long a queue is; `levels` gives its mean, maximum and latest value."""
         with self._lock:
             self._levels.setdefault(name, []).append(value)
+
+    def drain(self) -> Noted:
+        """What was noted since the last time, for another process's timers."""
+        with self._lock:
+            noted = Noted(self._stages, self._slowest, self._levels)
+            self._stages, self._slowest, self._levels = {}, {}, {}
+        return noted
+
+    def absorb(self, noted: Noted) -> None:
+        """Add what another process's timers have noted."""
+        with self._lock:
+            for name, more in noted.stages.items():
+                stage = self._stages.setdefault(name, Stage(first=more.first))
+                stage.first, stage.last = min(stage.first, more.first), max(stage.last, more.last)
+                stage.wall_s += more.wall_s
+                stage.cpu_s += more.cpu_s
+                stage.items += more.items
+            for name, values in noted.levels.items():
+                self._levels.setdefault(name, []).extend(values)
+        for name, items in noted.slowest.items():
+            for seconds, what in items:
+                self.item(name, what, seconds)
 
     def levels(self) -> dict[str, dict[str, float]]:
         """Name -> mean, max and last of what was noted."""

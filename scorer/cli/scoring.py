@@ -50,6 +50,9 @@ def score(
     audit_reuse: Annotated[
         float | None, typer.Option(help="Share of what is taken over that is computed all the same, and compared.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="local: this process; ray: the workers of a Ray cluster, see the settings.")
+    ] = None,
     shard: Annotated[
         str | None, typer.Option(help="0/3, 1/3, 2/3: one of three equal shares; the last to finish publishes.")
     ] = None,
@@ -62,7 +65,7 @@ def score(
         flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
         flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
         flags |= {"reuse": reuse, "reuse_from": reuse_from, "audit_reuse": audit_reuse, "embeddings.uri": embeddings}
-        flags |= {"shard": shard}
+        flags |= {"engine": engine, "shard": shard}
         wanted = load(Job, file=job, flags=flags)
         spare_pandas()
         if dry_run:

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -161,18 +161,6 @@ def listed(partition: Partition, store: ObjectStore) -> list[ObjectInfo]:
     single = partition.place.endswith(".parquet")
     found = [store.head(partition.place)] if single else store.list_all(partition.place)
     return [info for info in found if _is_data(info.uri)]
-
-
-def by_file(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    """Consecutive units of the same file together, so that a file is opened once."""
-    group: list[Unit] = []
-    for unit in units:
-        if group and unit.file != group[0].file:
-            yield group
-            group = []
-        group.append(unit)
-    if group:
-        yield group
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """Parquet to batches of rows: only the columns that are needed, one work unit at a time."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -10,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scorer.errors import ContractError, InputError
-from scorer.intake.partitions import Partition, Unit, by_file, reading
+from scorer.intake.partitions import Partition, Unit, reading
 from scorer.objectstore import ObjectStore
 
 ID = "listing_id"
@@ -21,19 +23,31 @@ ROWS_AT_ONCE = 4096
 
 IntArray = np.ndarray[Any, np.dtype[np.int32]]
 
+Located = tuple[int, pa.RecordBatch]
+"""First row within the file, and the rows."""
+
 
 def read_units(
     units: Iterable[Unit], columns: Sequence[str], store: ObjectStore
 ) -> Iterator[tuple[Unit, pa.RecordBatch]]:
-    """The rows of each unit, in the order of the units (which ascend within a file).
+    """The rows of each unit, in the order of the units; a unit is asked for when the one before it was taken.
+
+    Units that ascend within a file are read in one pass over it; any other order opens it anew.
 
     Raises:
         InputError: a file breaks off or does not decode.
         InputChanged: a file is not the planned version any more.
     """
-    for group in by_file(units):
-        with reading(group[0].file), store.open(group[0].file, group[0].etag) as handle:
-            yield from _cut_out(_batches(_parquet(handle), group, columns), group)
+    with ExitStack() as handle:
+        reader: _Reader | None = None
+        for unit in units:
+            with reading(unit.file):
+                if reader is None or not reader.reaches(unit):
+                    handle.close()
+                    opened = handle.enter_context(store.open(unit.file, unit.etag))
+                    reader = _Reader(_parquet(opened), unit, columns)
+                rows = reader.read(unit)
+            yield unit, rows
 
 
 def read_table(partition: Partition, store: ObjectStore, columns: Sequence[str] | None = None) -> pa.Table:
@@ -64,43 +78,66 @@ def _parquet(handle: BinaryIO) -> pq.ParquetFile:
     return pq.ParquetFile(handle, page_checksum_verification=True)
 
 
-Located = tuple[int, pa.RecordBatch]
-"""First row within the file, and the rows."""
+class _Reader:
+    """Goes forwards through one file. Row groups that no unit touches are not read."""
 
+    def __init__(self, parquet: pq.ParquetFile, first: Unit, columns: Sequence[str]) -> None:
+        """`first` is a unit of the file."""
+        self._parquet, self._columns = parquet, list(columns)
+        self._file = (first.file, first.etag)
+        rows = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
+        self._starts = [0, *itertools.accumulate(rows)]
+        self._next_group = 0
+        self._batches: Iterator[Located] = iter(())
+        self._last: Located | None = None
 
-def _batches(parquet: pq.ParquetFile, units: list[Unit], columns: Sequence[str]) -> Iterator[Located]:
-    """The row groups that any unit touches, batch by batch; the others are not read."""
-    at, next_unit = 0, 0
-    for group in range(parquet.metadata.num_row_groups):
-        stop = at + parquet.metadata.row_group(group).num_rows
-        while next_unit < len(units) and units[next_unit].stop <= at:
-            next_unit += 1
-        if next_unit < len(units) and units[next_unit].start < stop:
-            start = at
-            for batch in parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=list(columns)):
-                batch.validate(full=True)  # text that is no UTF-8, indices beyond a dictionary: the file is damaged
-                yield start, batch
-                start += batch.num_rows
-        at = stop
+    def reaches(self, unit: Unit) -> bool:
+        """Whether the unit lies in this file and not before what was read last."""
+        return (unit.file, unit.etag) == self._file and (self._last is None or unit.start >= self._last[0])
 
-
-def _cut_out(batches: Iterator[Located], units: list[Unit]) -> Iterator[tuple[Unit, pa.RecordBatch]]:
-    """Each unit's rows out of batches that know nothing of units."""
-    waiting = iter(units)
-    unit: Unit | None = next(waiting)
-    held: list[pa.RecordBatch] = []
-    for start, batch in batches:
-        while unit is not None and unit.start < start + batch.num_rows:
+    def read(self, unit: Unit) -> pa.RecordBatch:
+        """The rows of a unit. Raises InputError."""
+        held: list[pa.RecordBatch] = []
+        for start, batch in self._from(unit.start):
             first, stop = max(unit.start - start, 0), min(unit.stop - start, batch.num_rows)
-            held.append(batch.slice(first, stop - first))
-            if unit.stop > start + batch.num_rows:
+            held.append(batch.slice(first, max(stop - first, 0)))
+            if unit.stop <= start + batch.num_rows:
                 break
-            yield unit, pa.concat_batches(held) if len(held) > 1 else held[0]
-            unit, held = next(waiting, None), []
-    if unit is not None:
-        raise InputError(
-            f"{unit.file} ends before row {unit.stop:,}, which its footer promises. Nothing was published."
-        )
+        if sum(batch.num_rows for batch in held) != unit.rows:
+            raise InputError(
+                f"{unit.file} ends before row {unit.stop:,}, which its footer promises. Nothing was published."
+            )
+        return pa.concat_batches(held) if len(held) > 1 else held[0]
+
+    def _from(self, row: int) -> Iterator[Located]:
+        """The batches from the one that holds a row on; the last one taken stays, for the unit that follows."""
+        while True:
+            if self._last is not None and row < self._last[0] + self._last[1].num_rows:
+                yield self._last
+                row = self._last[0] + self._last[1].num_rows
+            following = self._following(row)
+            if following is None:
+                return
+            self._last = following
+
+    def _following(self, row: int) -> Located | None:
+        """The next batch; whole row groups before `row` are passed over."""
+        while True:
+            if row < self._starts[self._next_group] and (batch := next(self._batches, None)) is not None:
+                return batch
+            while self._next_group + 1 < len(self._starts) and self._starts[self._next_group + 1] <= row:
+                self._next_group += 1
+            if self._next_group + 1 == len(self._starts):
+                return None
+            self._batches = self._group(self._next_group)
+            self._next_group += 1
+
+    def _group(self, group: int) -> Iterator[Located]:
+        start = self._starts[group]
+        for batch in self._parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=self._columns):
+            batch.validate(full=True)  # text that is no UTF-8, indices beyond a dictionary: the file is damaged
+            yield start, batch
+            start += batch.num_rows
 
 
 @dataclass(frozen=True)

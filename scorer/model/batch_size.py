@@ -28,11 +28,11 @@ SECONDS = 1.5
 """For all of it, about: the first batch waits. At 224 pixels two cores have seen batches of 16 to 64 by then."""
 
 
-def fastest_batch(predictor: Predictor) -> int:
+def fastest_batch(predictor: Predictor, threads: int = 0) -> int:
     """The size with the least time per image; the smallest of those that are about as fast.
 
-    Measured as the run will go: with as many passes at a time. Sizes for which the memory or `SECONDS` do not suffice
-    are out, and so are all larger ones.
+    Measured as the run will go: with as many passes at a time; on CPUs with `threads`, or one a core. Sizes for which
+    the memory or `SECONDS` do not suffice are out, and so are all larger ones.
     """
     sizes = CANDIDATES_ON_GPU if "GPU" in predictor.devices[0] else CANDIDATES
     best, best_time = sizes[0], np.inf
@@ -40,7 +40,7 @@ def fastest_batch(predictor: Predictor) -> int:
     for size in sizes:
         started = time.monotonic()
         predictor.batch_images = size
-        took = _seconds_per_image(predictor, size)
+        took = _seconds_per_image(predictor, size, predictor.passes or threads or predictor.callers)
         if predictor.batch_images < size or _resident() > most:
             break
         if took < best_time * WORTH:
@@ -53,9 +53,9 @@ def fastest_batch(predictor: Predictor) -> int:
     return best
 
 
-def _seconds_per_image(predictor: Predictor, size: int) -> float:
+def _seconds_per_image(predictor: Predictor, size: int, callers: int) -> float:
     """Of the fastest of a few rounds; a first one, not counted, makes the kernels ready for the shape."""
-    side, callers = predictor.bundle.pixels.size, predictor.callers
+    side = predictor.bundle.pixels.size
     pixels = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), np.uint8)
     rounds = []
     with ThreadPoolExecutor(callers) as threads:

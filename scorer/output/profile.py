@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from scorer.machine import all_cores, busy_seconds, cores, gpus
 from scorer.settings import Settings
@@ -28,6 +29,21 @@ NOISE = 0.2
 NONE = {"mean": 0.0}
 
 
+class Spread(NamedTuple):
+    """Workers of a cluster; cores and GPUs are those of all of them together."""
+
+    workers: int
+    cores: int
+    gpus: int
+
+
+class Effort(NamedTuple):
+    """What one start of a run read: distinct images, per unit; and by whom, where it was not this process."""
+
+    images: int = 0
+    spread: Spread | None = None
+
+
 @contextmanager
 def scoring(stages: Stages, rows: int) -> Iterator[None]:
     """Around all that is scored, `rows` in number: its time, and what else the machine did meanwhile."""
@@ -47,51 +63,52 @@ class Profile(Settings):
     """Distinct images, per unit, that were fetched and decoded, or tried."""
     images_per_s: float = 0.0
     cpu_ms_per_image: float = 0.0
-    """Of the whole process."""
+    """Of the whole process, or of all processes of a cluster that were at it."""
     cores_busy: float = 0.0
     """CPU time over wall time: how many cores were at work, on average."""
     others_cores: float = 0.0
     """Cores that other processes of the machine, or its host, kept busy meanwhile, on average."""
     cores: int = 0
-    """That may be used: of the machine or of the container's quota."""
+    """That may be used: of the machine or of the container's quota; of all workers of a cluster."""
     gpus: int = 0
-    """Of the machine."""
+    """Of the machine, or of all workers of a cluster."""
     batches_under_way: float = 0.0
     """Batches asked for and not yet consumed, on average. Near its bound: all others wait for the forward pass."""
     bottleneck: str = "No image was read."
 
 
-def profile(stages: Stages, images: int) -> Profile:
+def profile(stages: Stages, images: int, spread: Spread | None = None) -> Profile:
     """The profile of what the stages have seen.
 
     Args:
         stages: with `SCORING` around the rest.
         images: distinct images, per unit.
+        spread: who did it; None: this process.
     """
-    seen = stages.summary()
+    seen, at_work = stages.summary(), spread or Spread(1, cores(), gpus())
     if not images or SCORING not in seen:
-        return Profile(cores=cores(), gpus=gpus())
+        return Profile(cores=at_work.cores, gpus=at_work.gpus)
     wall, cpu = max(seen[SCORING]["wall_s"], 1e-3), seen[SCORING]["cpu_s"]
     levels = stages.levels()
-    others = levels.get(OTHERS, NONE)["mean"]
+    others = 0.0 if spread else levels.get(OTHERS, NONE)["mean"]  # of a cluster nobody knows
     return Profile(
         images=images,
         images_per_s=round(images / wall, 1),
         cpu_ms_per_image=round(1000 * cpu / images, 3),
         cores_busy=round(cpu / wall, 2),
         others_cores=round(others, 2),
-        cores=cores(),
-        gpus=gpus(),
+        cores=at_work.cores,
+        gpus=at_work.gpus,
         batches_under_way=levels.get("batches under way", NONE)["mean"],
-        bottleneck=_sentence(seen, images, cpu / wall, others),
+        bottleneck=_sentence(seen, images, cpu / wall, others, at_work),
     )
 
 
-def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float, others: float) -> str:
+def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float, others: float, at_work: Spread) -> str:
     def share(stage: str) -> float:
         return seen.get(stage, {"wall_s": 0.0})["wall_s"] / max(seen[SCORING]["wall_s"], 1e-3)
 
-    if busy >= BUSY * cores():
+    if busy >= BUSY * at_work.cores:
         decode = 1000 * seen["decode"]["cpu_s"] / images
         rest = 1000 * seen[SCORING]["cpu_s"] / images - decode
         larger = "Decoding" if decode >= rest else "The forward pass"
@@ -99,9 +116,10 @@ def _sentence(seen: dict[str, dict[str, float]], images: int, busy: float, other
             f"{larger} set the pace: all cores were busy, {decode:.2f} ms of CPU an image with decoding and {rest:.2f}"
             " with the rest, mostly the forward pass. More cores help; so does a smaller image_size or precision."
         )
-    if share("wait for images") >= 0.5:
+    waiting = share("wait for images") / at_work.workers
+    if waiting >= 0.5:
         return (
-            f"The object store set the pace: {share('wait for images'):.0%} of the time was spent waiting for images."
+            f"The object store set the pace: {waiting:.0%} of the time was spent waiting for images."
             " Raise speed.fetch_concurrency, or bring the job nearer to its bucket."
         )
     if others > NOISE and busy + others >= BUSY * all_cores():

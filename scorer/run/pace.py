@@ -176,9 +176,9 @@ def _threads(run: RunManifest) -> int:
 
 
 def _is_alike(run: RunManifest, job: Job) -> bool:
-    """Whether it ran on this kind of machine, with this precision."""
+    """Whether it ran on this kind of machine, with this precision, and on no cluster."""
     kind = (run.profile.cores, run.profile.gpus, run.settings.get("precision", "float32"))
-    return kind == (cores(), gpus(), job.precision)
+    return kind == (cores(), gpus(), job.precision) and run.settings.get("engine", "local") == job.engine == "local"
 
 
 def _machine(cores: int, gpus: int) -> str:

@@ -17,7 +17,7 @@ from scorer.output.commit import Ledger, Seen
 from scorer.output.distribution import Distributions
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import BundleRef, Expected, RunManifest, Staged, versions
-from scorer.output.profile import profile
+from scorer.output.profile import Effort, profile
 from scorer.output.quarantine import Refusals
 from scorer.output.sinks import Destination, sink, stage
 from scorer.output.tally import Tally
@@ -95,7 +95,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     tell(observers, "started", account)
     finished = start.staging.finished()
     todo = tuple(unit for unit in todo if unit.id not in finished)
-    images = score(todo, start, known)
+    effort = score(todo, start, known)
     if job.share is not None:
         insist_on_all(start, job.share)
 
@@ -109,7 +109,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
         verdicts = judge.verdicts(start, counts, distributions, seen)
     judge.say(verdicts, tools)
     by_others = len(plan.units) - len(todo)
-    manifest = account.manifest = _manifest(start, staged, counts, by_others, images, distributions, verdicts, expected)
+    manifest = account.manifest = _manifest(start, staged, counts, by_others, effort, distributions, verdicts, expected)
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
     judge.insist(manifest, staged.folder)
@@ -173,7 +173,7 @@ def _manifest(
     staged: Staged,
     counts: Tally,
     units_done_earlier: int,
-    images: int,
+    effort: Effort,
     distributions: Distributions,
     verdicts: tuple[Verdict, ...],
     expected: Expected | None,
@@ -197,7 +197,7 @@ def _manifest(
         finished_at=datetime.now(UTC),
         seconds=start.seconds,
         stages=start.tools.stages.summary(),
-        profile=profile(start.tools.stages, images),
+        profile=profile(start.tools.stages, *effort),
         settings=start.job.model_dump(mode="json"),
         versions=versions(),
         verdicts=verdicts,

@@ -6,7 +6,7 @@ from contextlib import closing
 from scorer.errors import AuditError
 from scorer.intake.partitions import Unit
 from scorer.model.tensorflow_alone import tensorflow_alone
-from scorer.output.profile import LOADING, scoring
+from scorer.output.profile import LOADING, Effort, scoring
 from scorer.run.check import Checked
 from scorer.run.engines import engine_of
 from scorer.run.retries import finish_all
@@ -26,11 +26,11 @@ def batch_images(checked: Checked, job: Job, tools: Tools) -> int:
         return engine.batch_images(checked, job, tools)
 
 
-def score(todo: Sequence[Unit], start: Start, known: Known | None) -> int:
+def score(todo: Sequence[Unit], start: Start, known: Known | None) -> Effort:
     """Every unit of `todo` scored and staged; first those of which nothing is left to compute.
 
     Returns:
-        Distinct images, per unit, that were read.
+        What was read, and by whom.
 
     Raises:
         InputError, InputChanged, StoreUnreachable, Interrupted: finished units stay finished.
@@ -43,7 +43,7 @@ def score(todo: Sequence[Unit], start: Start, known: Known | None) -> int:
                 start.staging.save(result)
         todo = [unit for unit in todo if not known.survey.is_whole(unit.id)]
     try:
-        images = _compute(todo, start, known) if todo else 0
+        effort = _compute(todo, start, known) if todo else Effort()
     except AuditError:
         start.discard()  # what was taken over may be wrong in more places than one
         raise
@@ -52,10 +52,10 @@ def score(todo: Sequence[Unit], start: Start, known: Known | None) -> int:
             known.store.flush()
     if known is not None:
         known.close()
-    return images
+    return effort
 
 
-def _compute(todo: Sequence[Unit], start: Start, known: Known | None) -> int:
+def _compute(todo: Sequence[Unit], start: Start, known: Known | None) -> Effort:
     tools, plan = start.tools, start.plan
     with tensorflow_alone(), tools.stages(LOADING):
         engine = engine_of(start.job)
@@ -65,14 +65,14 @@ def _compute(todo: Sequence[Unit], start: Start, known: Known | None) -> int:
     text = f"Run {plan.run_id}: {place}, {rows:,} rows in {len(todo)} of {len(plan.units)} work units."
     tools.reporter.event("scoring", text, rows=rows, units=len(todo))
     tried = start.attempts().unfinished()
-    with engine.ready(start, known) as run, scoring(tools.stages, computed):
+    with engine.ready(start, known) as crew, scoring(tools.stages, computed):
         progress = tools.reporter.progress(place, rows)
         with (
             tools.stop.finishing("Nothing was published; finished units are kept, the one in hand was dropped."),
-            closing(finish_all(todo, tried, run, tools.reporter)) as staged,
+            closing(finish_all(todo, tried, crew.run, tools.reporter)) as staged,
         ):
             for done in staged:
                 progress.advance(done.tally.rows_in, done.tally.images_read, done.tally.degraded)
                 tools.stop.check()
         progress.finish()
-    return progress.images
+    return Effort(progress.images, crew.spread)

@@ -22,7 +22,8 @@ def fitting_batch(bundle: Bundle, job: Job) -> int:
     """Images per forward pass: as the job says, or measured."""
     if job.speed.batch_images != "auto":
         return job.speed.batch_images
-    return fastest_batch(Predictor(bundle, batch_images=32, batch_rows=32, verify=False, precision=job.precision))
+    predictor = Predictor(bundle, batch_images=32, batch_rows=32, verify=False, precision=job.precision)
+    return fastest_batch(predictor, job.speed.decode_threads)
 
 
 @contextmanager

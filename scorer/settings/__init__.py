@@ -21,7 +21,7 @@ from scorer.settings.gates import (
 )
 from scorer.settings.observing import Lineage, Telemetry
 from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
-from scorer.settings.spreading import Shard
+from scorer.settings.spreading import Engine, Ray, Shard
 from scorer.settings.housekeeping import Housekeeping
 from scorer.settings.training import TrainJob
 from scorer.settings.adoption import CreateJob
@@ -37,6 +37,7 @@ __all__ = [
     "DegradedLimits",
     "EmbeddingType",
     "Embeddings",
+    "Engine",
     "FailedLimits",
     "FeatureDrift",
     "FreshnessLimits",
@@ -52,6 +53,7 @@ __all__ = [
     "NightlyShift",
     "Precision",
     "RangeLimits",
+    "Ray",
     "Reuse",
     "RowLimits",
     "Settings",

@@ -10,7 +10,7 @@ from scorer.settings.base import Settings
 from scorer.settings.gates import Gates
 from scorer.settings.observing import Lineage, Page, Telemetry
 from scorer.settings.reuse import Embeddings, EmbeddingType, Reuse
-from scorer.settings.spreading import Shard
+from scorer.settings.spreading import Engine, Ray, Shard
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the image tower's and the head's arithmetic."""
@@ -132,11 +132,14 @@ class Job(Settings):
     rows_per_file: int = Field(5_000_000, gt=0)
     """Up to this many rows a partition's predictions are one object, replaced by one PUT."""
 
+    engine: Engine = "local"
+    """Who scores the work units: local, this process alone; or ray, the workers of a Ray cluster."""
+
     shard: str | None = None
     """0/3, 1/3, 2/3: score one of three equal shares of the work units and no other; the last to finish publishes."""
 
     requests_together: int = Field(1024, gt=0)
-    """Image requests in flight of all shards together. Each has an equal share of them, at most
+    """Image requests in flight of all shards, or of all workers of a cluster. Each has an equal share of them, at most
     speed.fetch_concurrency: a hundred machines that ask as if each were alone get a bucket throttled."""
 
     precision: Precision = "float32"
@@ -156,6 +159,9 @@ class Job(Settings):
 
     embeddings: Embeddings = Embeddings()
     """The store of embeddings, where `reuse` is not none."""
+
+    ray: Ray = Ray()
+    """The Ray cluster, where `engine` is ray."""
 
     images: ImageLimits = ImageLimits()
     """Limits on each image."""
@@ -193,6 +199,12 @@ class Job(Settings):
                 "reuse: rows needs embeddings.identity etag or uri. With content an image is known only after it was"
                 " fetched; reuse: embeddings then spares its decoding and its forward pass"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _is_spread_one_way(self) -> Self:
+        if self.engine == "ray" and self.shard:
+            raise ValueError("shard and engine: ray both spread the work units; take one of them")
         return self
 
     def fingerprint(self) -> str:
@@ -248,8 +260,9 @@ class Job(Settings):
 CHANGES_NO_SCORE = frozenset(
     {
         *("listings", "partition", "bundle", "bundle_key", "bundle_digest", "predictions", "quarantine", "state"),
-        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "shard", "requests_together"),
-        *("speed", "costs", "page", "lineage", "telemetry", "reuse", "reuse_from", "audit_reuse", "embeddings"),
+        *("require_partition", "gates", "force", "single_writer", "grace_seconds", "engine", "ray", "shard"),
+        *("requests_together", "speed", "costs", "page", "lineage", "telemetry"),
+        *("reuse", "reuse_from", "audit_reuse", "embeddings"),
     }
 )
 """Settings outside the fingerprint: places (units and bundle carry digests of their own) and speed. What is taken over

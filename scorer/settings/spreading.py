@@ -1,7 +1,32 @@
 """How one job is spread over several processes or machines."""
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from scorer.settings.base import Settings
+
+Engine = Literal["local", "ray"]
+"""Who scores the work units."""
+
+
+class Ray(Settings):
+    """The Ray cluster that work units are spread over, where `engine` is ray."""
+
+    address: str = "local"
+    """local: this machine alone, for the time of the run. auto: the cluster that this process is part of, as in a Ray
+    job. Or HOST:PORT of its head."""
+
+    workers: int = Field(0, ge=0)
+    """Workers at a time; 0: as many as the cluster's nodes have room for when the run begins. More than there is room
+    for wait until the cluster grows."""
+
+    cores: int = Field(2, gt=0)
+    """Cores of each worker, of one node."""
+
+    gpus: int = Field(0, ge=0)
+    """GPUs of each worker, of one node."""
 
 
 class Shard(NamedTuple):

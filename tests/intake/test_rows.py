@@ -1,6 +1,7 @@
 """Whatever the row groups, units come out whole, in order, and nothing else is read."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.errors import ContractError, InputChanged, InputError
 from scorer.intake.ids import read_ids
-from scorer.intake.partitions import Partition, cut, find_keys, is_unchanged, open_partition
+from scorer.intake.partitions import Partition, Unit, cut, find_keys, is_unchanged, open_partition
 from scorer.intake.rows import image_lists, image_table, read_units
 from scorer.objectstore import ObjectStore, file_name
 
@@ -51,6 +52,30 @@ def test_units_hold_exactly_their_rows_whatever_the_row_groups(
     for unit, batch in read:
         assert batch.column("n").to_pylist() == list(range(unit.start, unit.stop))
         assert batch.schema.names == ["n"]
+
+
+@given(group_rows=st.integers(1, 60), unit_rows=st.integers(1, 40), order=st.lists(st.integers(0, 9), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_units_in_any_order_come_one_by_one_each_with_its_own_rows(
+    tmp_path_factory: pytest.TempPathFactory, group_rows: int, unit_rows: int, order: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("p")
+    for name in ("a.parquet", "b.parquet"):
+        write(folder, name, [f"id{n}" for n in range(50)], group_rows)
+    units = cut(opened(folder), unit_rows, "")
+    wanted = [units[number % len(units)] for number in order]
+    asked = list[Unit]()
+
+    def stream() -> Iterator[Unit]:
+        for unit in wanted:
+            asked.append(unit)
+            yield unit
+
+    for number, (unit, batch) in enumerate(read_units(stream(), ["n"], STORE)):
+        assert asked == wanted[: number + 1], "no unit is asked for before its turn"
+        assert unit == wanted[number]
+        assert batch.column("n").to_pylist() == list(range(unit.start, unit.stop))
+    assert asked == wanted
 
 
 def test_units_do_not_cross_files_and_files_come_by_name(tmp_path: Path) -> None:

@@ -225,3 +225,33 @@ def test_a_night_is_scored_alike_by_schedule_by_backfill_and_by_shards() -> None
         assert {**nightly, "containers": []} == {**other, "containers": []}
         one, two = ({k: v for k, v in pod["containers"][0].items() if k not in own} for pod in (nightly, other))
         assert one == two
+
+
+def ray_pods() -> list[dict[str, Any]]:
+    """Of the head, then of the workers."""
+    cluster = documents(FOLDER / "rayjob.yaml")[0]["spec"]["rayClusterSpec"]
+    return [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+
+
+def test_the_ray_jobs_pods_are_ones_that_kubernetes_knows_and_run_as_nobody() -> None:
+    for spec in ray_pods():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ray"}, "spec": spec}
+        kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+        assert spec["securityContext"] == pod_spec(MANIFESTS["nightly"])["securityContext"]
+        (container,) = spec["containers"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+
+
+def test_the_ray_jobs_command_is_one_of_ours_and_its_workers_fit_their_pods() -> None:
+    spec = documents(FOLDER / "rayjob.yaml")[0]["spec"]
+    words = spec["entrypoint"].split()
+    (group,) = spec["rayClusterSpec"]["workerGroupSpecs"]
+    flags = dict(text.split("=") for text in words if text.startswith("ray."))
+    wanted = load(Job, file=FOLDER / "base" / "job.yaml", environ={}, flags={**flags, "engine": "ray"}).ray
+
+    assert words[:2] == ["scorer", "score"]
+    assert words[words.index("--engine") + 1] == "ray"
+    assert group["replicas"] == wanted.workers
+    assert int(ray_pods()[1]["containers"][0]["resources"]["limits"]["cpu"]) == wanted.cores
+    assert spec["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"

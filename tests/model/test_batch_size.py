@@ -24,7 +24,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> l
     """Let each size take so long an image; the sizes that were tried."""
     tried: list[int] = []
 
-    def measure(predictor: Predictor, size: int) -> float:
+    def measure(predictor: Predictor, size: int, callers: int) -> float:
         tried.append(size)
         return seconds(size)
 

@@ -197,7 +197,7 @@ def test_the_batch_size_is_measured_once_and_stands_in_the_plan(
     score_partition(market.job())
     (plan,) = (info.uri for info in market.store.list_all(market.root) if info.uri.endswith("plan.json"))
     assert json.loads(market.store.get(plan).data)["batch_images"] in CANDIDATES
-    monkeypatch.setattr("scorer.run.worker.fastest_batch", lambda predictor: 17)
+    monkeypatch.setattr("scorer.run.worker.fastest_batch", lambda *_: 17)
     score_partition(market.job(force=True))
     plans = [info.uri for info in market.store.list_all(market.root) if info.uri.endswith("plan.json")]
     assert sorted(json.loads(market.store.get(uri).data)["batch_images"] for uri in plans)[0] == 17

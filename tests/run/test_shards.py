@@ -14,6 +14,7 @@ from scorer.errors import Interrupted, PublishedByAnother, SettingsError, ShareD
 from scorer.intake.partitions import Unit
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Ledger
+from scorer.output.profile import Effort
 from scorer.output.staging import Staging, UnitResult
 from scorer.run import plan as plans
 from scorer.run import score_partition as story
@@ -179,10 +180,10 @@ def test_the_outcome_of_a_share_is_no_failure_and_names_nothing_to_read(market: 
 def test_shards_whose_plan_was_removed_are_told_to_start_again(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     score = scoring.score
 
-    def collected(todo: Any, start: Start, known: Any) -> int:
-        images = score(todo, start, known)
+    def collected(todo: Any, start: Start, known: Any) -> Effort:
+        effort = score(todo, start, known)
         start.discard()
-        return images
+        return effort
 
     monkeypatch.setattr(story, "score", collected)
     with pytest.raises(StagingGone, match=r"The plan of run .* was removed while shard 1/2 worked"):

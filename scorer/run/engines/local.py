@@ -9,7 +9,7 @@ from scorer.errors import Interrupted
 from scorer.intake.partitions import Unit
 from scorer.output.attempts import Attempts
 from scorer.run.check import Checked
-from scorer.run.engines import Run
+from scorer.run.engines import Crew
 from scorer.run.reuse import Known
 from scorer.run.score_units import Worker
 from scorer.run.stage_units import Save, UnitDone, stage_units
@@ -25,14 +25,14 @@ def batch_images(checked: Checked, job: Job, _: Tools) -> int:
 
 
 @contextmanager
-def ready(start: Start, known: Known | None) -> Iterator[Run]:
+def ready(start: Start, known: Known | None) -> Iterator[Crew]:
     """One worker of this process."""
     attempts = start.attempts()
     with ExitStack() as stack:
         with start.tools.stages("load the bundle"):
             own = stack.enter_context(worker(start.plan, start.checked, start.job, start.tools, known))
         try:
-            yield partial(run, worker=own, save=start.staging.save, attempts=attempts)
+            yield Crew(partial(run, worker=own, save=start.staging.save, attempts=attempts))
         except Interrupted:
             attempts.forgive()
             raise
