@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from scorer.errors import InputError
+from scorer.objectstore import parse
 from scorer.tables import SCHEME, TableName, asked, catalog, load
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def table_files(listings: str, key: str | None) -> TableFiles | None:
     if not key:
         _insist_on_one(listings, {_key(table, task.file) for task in tasks})
     for task in tasks:
-        _insist_on_whole(task, listings)
+        _insist_on_whole(task, listings, _is_local(table.location()))
     place = f"{SCHEME}{name.catalog}.{'.'.join(name.identifier)}@{snapshot.snapshot_id}"
     uris = tuple(sorted(_plain(task.file.file_path) for task in tasks))
     return TableFiles(place, _plain(table.location()), uris, schema, table.name_mapping()) if uris else None
@@ -159,7 +160,7 @@ def _filter(schema: "Schema", key: str, listings: str) -> "BooleanExpression":
     return found
 
 
-def _insist_on_whole(task: "FileScanTask", listings: str) -> None:
+def _insist_on_whole(task: "FileScanTask", listings: str, local: bool) -> None:
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.manifest import FileFormat
 
@@ -167,6 +168,9 @@ def _insist_on_whole(task: "FileScanTask", listings: str) -> None:
     if task.delete_files:
         some = ", ".join(sorted(file.file_path for file in task.delete_files)[:3])
         why = f"rows of it are deleted by {some}"
+    elif _is_local(uri) and not local:
+        # Whoever may commit to a table in S3 may not thereby have files of this machine read.
+        why = "it is a file of this machine, and the table lies in S3"
     elif task.file.file_format != FileFormat.PARQUET:
         why = f"it is {task.file.file_format}, not Parquet"
     elif not isinstance(task.residual, AlwaysTrue):
@@ -196,6 +200,10 @@ def _key(table: "Table", file: "DataFile") -> str:
             text = field.transform.to_human_string(kind, file.partition[position])
             steps.append(f"{schema.find_column_name(field.source_id)}={text}")
     return "/".join(steps)
+
+
+def _is_local(uri: str) -> bool:
+    return parse(_plain(uri)).bucket is None
 
 
 def _plain(uri: str) -> str:

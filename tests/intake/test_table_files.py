@@ -226,6 +226,17 @@ def test_rows_deleted_by_delete_files_are_not_scored_in_silence(local: Lake, mon
         opened()
 
 
+def test_a_table_in_s3_cannot_name_files_of_this_machine(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(lake(tmp_path, bucket.uri), monkeypatch)
+    table = listings()
+    pq.write_table(rows(["a"]), tmp_path / "private.parquet")
+    table.add_files([str(tmp_path / "private.parquet")])
+    with pytest.raises(InputError, match=r"private\.parquet of .*: it is a file of this machine, and the table lies"):
+        opened()
+
+
 def test_listings_that_are_spelled_wrong_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"Expected iceberg:CATALOG\.NAMESPACE\.TABLE"):
         open_partition("iceberg:listings", KEY, STORE)
