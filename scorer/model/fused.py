@@ -50,6 +50,7 @@ def build_fused(
     image_dropout: float = 0.0,
     seed: int = 0,
     precision: str = "float32",
+    outputs: tuple[str, ...] = (OUTPUT,),
 ) -> FusedModel:
     """A fresh fused model with random weights.
 
@@ -63,12 +64,13 @@ def build_fused(
         image_dropout: share of listings that train without their images.
         seed: of the image dropout.
         precision: of the image tower's arithmetic.
+        outputs: names.
 
     Raises:
         SettingsError: an unknown tower or fusion; the message lists the known ones.
     """
     tower = build_tower(size, scaling, recipe, precision)
-    head = build_head(width, tower.output_shape[-1], recipe, fusion)
+    head = build_head(width, tower.output_shape[-1], recipe, fusion, outputs)
 
     features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
     images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
@@ -79,7 +81,9 @@ def build_fused(
     return FusedModel(tower, head, whole)
 
 
-def build_head(width: int, embedding: int, recipe: Recipe, fusion: str) -> keras.Model:
+def build_head(
+    width: int, embedding: int, recipe: Recipe, fusion: str, outputs: tuple[str, ...] = (OUTPUT,)
+) -> keras.Model:
     """The part after the image tower, with random weights.
 
     Args:
@@ -87,16 +91,17 @@ def build_head(width: int, embedding: int, recipe: Recipe, fusion: str) -> keras
         embedding: D, length of an image's embedding.
         recipe: number tower and sizes.
         fusion: a name in `VECTOR_FUSIONS`.
+        outputs: names.
 
     Returns:
-        features f32 [B, F], embeddings f32 [B, K, D], mask bool [B, K] -> {"prediction": f32 [B]}.
+        features f32 [B, F], embeddings f32 [B, K, D], mask bool [B, K] -> f32 [B] each output.
     """
     fuse = choose(VECTOR_FUSIONS, "fusion", fusion)
     features, mask = _features(width), keras.Input((None,), dtype="bool", name="mask")
     embeddings = keras.Input((None, embedding), name="embeddings")
     numbers = choose(NUMBER_TOWERS, "number tower", recipe.number_tower)(features, recipe.numbers, "numbers")
-    outputs = _output(dense(fuse(numbers, embeddings, mask), recipe.head, "head"))
-    return keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, outputs, name="head")
+    scores = _named(dense(fuse(numbers, embeddings, mask), recipe.head, "head"), outputs)
+    return keras.Model({"features": features, "embeddings": embeddings, "mask": mask}, scores, name="head")
 
 
 def on_embeddings(head: keras.Model, image_dropout: float, seed: int) -> keras.Model:
@@ -114,18 +119,19 @@ def build_images_only(
     recipe: Recipe,
     augmentation: Sequence[keras.Layer] = (),
     precision: str = "float32",
+    outputs: tuple[str, ...] = (OUTPUT,),
 ) -> tuple[keras.Model, keras.Model]:
     """An image tower, and how it is trained by itself: a linear score of the listing's mean embedding.
 
     Returns:
-        The tower, uint8 [B, S, S, 3] -> f32 [B, D]; and images uint8 [B, K, S, S, 3], mask bool [B, K] ->
-        {"prediction": f32 [B]}.
+        The tower, uint8 [B, S, S, 3] -> f32 [B, D]; and images uint8 [B, K, S, S, 3], mask bool [B, K] -> f32 [B] each
+        output.
     """
     tower = build_tower(size, scaling, recipe, precision)
     images = keras.Input((None, size, size, 3), dtype="uint8", name="images")
     mask = keras.Input((None,), dtype="bool", name="mask")
     mean = masked_mean(PerImage(tower, augmentation)(images, mask), mask)
-    return tower, keras.Model({"images": images, "mask": mask}, _output(mean), name="images_only")
+    return tower, keras.Model({"images": images, "mask": mask}, _named(mean, outputs), name="images_only")
 
 
 class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come without types
@@ -191,5 +197,7 @@ def _features(width: int) -> keras.KerasTensor:
     return keras.Input((width,), dtype="float32", name="features")
 
 
-def _output(hidden: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-    return {OUTPUT: layers.Reshape((), name=OUTPUT)(layers.Dense(1, name="output")(hidden))}
+def _named(hidden: keras.KerasTensor, outputs: tuple[str, ...]) -> dict[str, keras.KerasTensor]:
+    scores = layers.Dense(len(outputs), name="output")(hidden)
+    columns = [scores] if len(outputs) == 1 else [scores[:, at : at + 1] for at in range(len(outputs))]
+    return {name: layers.Reshape((), name=name)(column) for name, column in zip(outputs, columns, strict=True)}

@@ -18,7 +18,7 @@ class TrainJob(Settings):
     iceberg:CATALOG.NAMESPACE.TABLE, with @SNAPSHOT as it was."""
 
     target: str
-    """The column to predict: a number, known for every listing used in training (rows without it are left out)."""
+    """The column to predict: a number, or a text or boolean that names a class. Rows without it are left out."""
 
     bundle: str
     """Folder or S3 prefix to write the bundle to."""
@@ -106,9 +106,18 @@ class TrainJob(Settings):
     """Under a logarithm: one factor on all predictions, fitted out of fold. none tells about medians; smearing makes
     predictions add up to the truths; shift makes their mean percentage error smallest: it tells less."""
 
+    task: Literal["auto", "regression", "classification"] = "auto"
+    """What the target is. auto: a text or a boolean names a class, a number is one. classification: whole numbers name
+    classes, too."""
+
+    class_weight: Literal["none", "balanced"] = "none"
+    """balanced: every class counts alike while nets are fitted, however few listings it has. Probabilities are brought
+    back to what the listings are."""
+
     loss: Literal["auto", "mse", "mae", "huber", "quantile"] = "auto"
-    """What is made small. mse: squares, for means. mae: absolute errors, for medians. huber, and auto: squares of small
-    errors, sizes of large ones. quantile: predictions that so large a share of the truths lies below."""
+    """What is made small; of classes always the log loss. mse: squares, for means. mae: absolute errors, for medians.
+    huber, and auto: squares of small errors, sizes of large ones. quantile: predictions that so large a share of the
+    truths lies below."""
 
     quantile: float | None = Field(None, gt=0, lt=1)
     """The share that `loss` quantile is about, for instance 0.9."""

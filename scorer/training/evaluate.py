@@ -115,18 +115,25 @@ def compare(
         weights: float64 [n]; None: all alike.
         quantile: what the predictions are to be; None: means or medians.
     """
-    counts = _counts(actual, weights)
     yardstick = Yardstick.of(actual, quantile)
     without, with_images = yardstick.errors(actual, numbers), yardstick.errors(actual, fused)
+    return compare_losses(yardstick.name, without, with_images, groups, seed, weights)
+
+
+def compare_losses(
+    name: str, without: Floats, with_images: Floats, groups: Rows, seed: int, weights: Floats | None = None
+) -> Comparison:
+    """The same of losses float64 [n] that are called `name`."""
+    counts = _counts(without, weights)
     low, high, better = bootstrap(without - with_images, groups, seed, counts)
     return Comparison(
-        measure=yardstick.name,
+        measure=name,
         numbers=weighted_mean(without, counts),
         fused=weighted_mean(with_images, counts),
         difference=weighted_mean(without - with_images, counts),
         low=low,
         high=high,
-        n=len(actual),
+        n=len(without),
         better=better,
     )
 

@@ -15,6 +15,7 @@ from scorer.intake.rows import ID, IMAGES, image_table, read_table
 from scorer.model.preprocessing import floats, kind_of
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
+from scorer.training.classes import names_classes, read_classes
 from scorer.training.images import ImageCache, Source, cache_images
 from scorer.training.split import Rows
 from scorer.training.ties import NO_TIES, Ties, find_ties, moments
@@ -31,7 +32,7 @@ class Examples:
     Attributes:
         table: their columns as read.
         partitions: keys of the partitions they come from.
-        target: float64 [n], finite.
+        target: float64 [n], finite; of classes their places.
         uris: the distinct image URIs as written.
         given: int32 [n, K], which of `uris` each listing names, -1 where it names fewer.
         images: int32 [n, K], slots in `cache`, -1 where there is no image that can be used.
@@ -40,6 +41,7 @@ class Examples:
         without_target: rows that were left out because their target is null.
         ties: what makes the groups.
         times: int64 [n], when each listing was, ascending; None where no column says so.
+        classes: what the targets name: each is a place in it; none where they are numbers.
         weights: float64 [n], what each listing counts, 1 on average; None: all the same.
     """
 
@@ -55,6 +57,7 @@ class Examples:
     ties: Ties = NO_TIES
     times: Rows | None = None
     weights: npt.NDArray[np.float64] | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
@@ -101,7 +104,7 @@ def read_examples(
         StoreUnreachable: the store is down.
     """
     everything = _read(partitions, store, job.time_column)
-    table, target = _with_target(everything, job.target)
+    table, target, classes = _with_target(everything, job.target, job.task)
     named_by = {"weight": job.weight, "time_column": job.time_column}
     for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
         if name is not None:
@@ -139,6 +142,7 @@ def read_examples(
         ties=ties,
         times=times,
         weights=weights,
+        classes=classes,
     )
 
 
@@ -158,9 +162,12 @@ def _dated(table: pa.Table, key: str, time_column: str | None) -> pa.Table:
     return table.append_column(time_column, pa.repeat(pa.scalar(steps[time_column]), len(table)))
 
 
-def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, npt.NDArray[np.float64]]:
-    """The rows that have a target, and their targets."""
+def _with_target(table: pa.Table, name: str, task: str) -> tuple[pa.Table, npt.NDArray[np.float64], tuple[str, ...]]:
+    """The rows that have a target, their targets, and what those name, where they are no numbers."""
     column = column_of(table, name, "target")
+    if names_classes(column, task):
+        table = table.filter(column.is_valid())
+        return table, *read_classes(table.column(name), name)
     if kind_of(column.type) != "number":
         raise ContractError(f"The target {name!r} is {column.type}; expected a number. Nothing was trained.")
     table = table.filter(column.is_valid())
@@ -173,7 +180,7 @@ def _with_target(table: pa.Table, name: str) -> tuple[pa.Table, npt.NDArray[np.f
             f"The target {name!r} is NaN or infinite in {len(bad):,} rows (listing_id {', '.join(bad[:5])})."
             " Nothing was trained. Correct them, or make them null to leave them out."
         )
-    return table, target
+    return table, target, ()
 
 
 def _images_of(table: pa.Table, job: TrainJob) -> pa.Array:

@@ -48,7 +48,7 @@ class FittedNet:
         prepared: features and target, as fitted on those rows.
         embedded: the image tower, and what it makes of all images.
         head: features, embeddings, mask -> outputs.
-        out_of_fold: float64 [m], of each of the rows, by nets that had not seen it; NaN where there is none.
+        out_of_fold: float64 [m, O], of each of the rows, by nets that had not seen it; NaN where there is none.
         curves: losses by pass of each net that was trained.
         numbers: the same without images, fitted on the way; None if this is it, or it has none.
     """
@@ -73,8 +73,12 @@ class FittedNet:
         return max((curve.passes for curve in self.curves.values()), default=0)
 
     def predict(self, rows: Rows, images: int | None = None) -> Floats:
-        """Predictions of the first output, float64 [n]; see `Fitted`."""
+        """Predictions of the main output, float64 [n]; see `Fitted`."""
         return self.outputs(rows, images)[OUTPUT]
+
+    def raw(self, rows: Rows, images: int | None = None) -> Floats:
+        """Every output side by side, float64 [n, O]."""
+        return np.stack(list(self.outputs(rows, images).values()), axis=1)
 
     def outputs(self, rows: Rows, images: int | None = None) -> dict[str, Floats]:
         """Every output by name, float64 [n]."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from scorer.model.bundle import GoldenRow
 from scorer.model.preprocessing import Feature, Mask, floats, plain
+from scorer.model.readout import Readout, read_out
 from scorer.training.examples import Examples
 from scorer.training.fitted import FittedNet
 from scorer.training.images import Source
@@ -16,14 +17,17 @@ from scorer.training.split import Rows
 
 GOLDEN_ROWS = 8
 
+PLAIN = Readout()
 
-def golden_rows(fitted: FittedNet, source: Source, seed: int) -> tuple[GoldenRow, ...]:
+
+def golden_rows(fitted: FittedNet, source: Source, seed: int, readout: Readout = PLAIN) -> tuple[GoldenRow, ...]:
     """Varied rows, the last of them with its images taken away, scored by Keras as one batch.
 
     Args:
         fitted: the model, before its head was frozen.
         source: where the images' bytes come from.
         seed: of the rows that fill up.
+        readout: how the outputs are read.
 
     Raises:
         InputChanged: an image is no longer the one that was trained on.
@@ -33,7 +37,7 @@ def golden_rows(fitted: FittedNet, source: Source, seed: int) -> tuple[GoldenRow
     images = examples.images[rows]
     images[-1] = -1
     raw = fitted.outputs_of(prepared.features[rows], images)
-    scores = {name: prepared.target.inverse(values) for name, values in raw.items()}
+    scores = read_out(readout, dict.fromkeys(raw, prepared.target), raw).scores
     table = examples.table.take(pa.array(rows))
     columns = {feature.name: _raw(feature, table.column(feature.name)) for feature in prepared.preprocessing.features}
     return tuple(

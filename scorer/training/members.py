@@ -220,7 +220,9 @@ def _one_pass(
     def one_pass(order: Rows) -> float:
         steps = len(order) // batch
         used = order[: steps * batch].reshape(steps, batch)
-        mean: float = run(tf.constant(used)).numpy().item() / (steps * goal.width * seen.shape[1])
+        mean: float = run(tf.constant(used)).numpy().item() / (
+            steps * (1 if goal.objective.classes else goal.width) * seen.shape[1]
+        )
         return mean
 
     return one_pass

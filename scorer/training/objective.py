@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from scorer.errors import SettingsError
+from scorer.model.target import TargetTransform
 from scorer.settings import TrainJob
+from scorer.training.classes import as_goal, balance, cross_entropy, outputs_of
 from scorer.training.robust import absolute, huber, pinball, squared
 from scorer.training.split import Rows
 from scorer.training.weighting import weighted_quantile
@@ -26,10 +29,25 @@ class Objective:
     Attributes:
         losses: of each score.
         share: the quantile of the target that is least in this loss; None: its mean, or nearly so.
+        classes: names of what is told apart; none for numbers.
     """
 
     losses: Losses
     share: float | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the head's outputs, O of them."""
+        return outputs_of(self.classes)
+
+    def transform(self, target: Floats, kind: Literal["identity", "log"]) -> TargetTransform:
+        """How the target is learned: float64 [m], of the rows to learn from. Classes are as they are."""
+        return TargetTransform("identity", 0.0, 1.0) if self.classes else TargetTransform.fit(target, kind)
+
+    def goal(self, target: Floats, transform: TargetTransform) -> Floats:
+        """What nets are to say: float64 [n, O] for targets float64 [n]."""
+        return as_goal(target, len(self.classes)) if self.classes else transform.forward(target)[:, None]
 
     def of_each(self, scores: Floats, goal: Floats) -> Floats:
         """Losses as float64 of numpy."""
@@ -40,8 +58,19 @@ HUBER_LOSS = Objective(huber)
 """Of a regression, where no other is wanted."""
 
 
-def objective_of(job: TrainJob) -> Objective:
-    """What the job's `loss` says."""
+def objective_of(job: TrainJob, classes: tuple[str, ...] = ()) -> Objective:
+    """What the job's `loss` says. Raises SettingsError: of classes there is but one."""
+    if classes:
+        wrong = {"loss": job.loss != "auto", "target_transform": job.target_transform == "log"}
+        wrong |= {"correction": job.correction != "none", "cross_validate": job.cross_validate is not None}
+        wrong["fusion all"] = job.fusion == "all"
+        if named := [name for name, given in wrong.items() if given]:
+            raise SettingsError(
+                f"{', '.join(named)}: for targets that are numbers; {job.target!r} names classes. Nothing was trained."
+            )
+        return Objective(cross_entropy, classes=classes)
+    if job.class_weight != "none":
+        raise SettingsError(f"class_weight: {job.target!r} is a number and has no classes. Nothing was trained.")
     share = 0.5 if job.quantile is None else job.quantile
     return {
         "auto": HUBER_LOSS,
@@ -78,6 +107,13 @@ class Goal:
     def width(self) -> int:
         """O: outputs."""
         return int(self.values.shape[1])
+
+    def balanced(self, rows: Rows) -> tuple["Goal", Floats]:
+        """The same with all classes of some rows counting alike, and what that adds to every logit, float64 [O]."""
+        weights, offset = balance(self.values[rows], self.weights[rows])
+        every = self.weights.copy()
+        every[rows] = weights
+        return replace(self, weights=every), offset
 
     @property
     def counts(self) -> Floats:

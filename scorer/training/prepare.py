@@ -15,7 +15,7 @@ from scorer.settings import TrainJob
 from scorer.training.embed import Embedded
 from scorer.training.examples import Examples
 from scorer.training.features import Encodings, fit_preprocessing, select_features, transform_table
-from scorer.training.objective import Goal, objective_of
+from scorer.training.objective import Goal, Objective, objective_of
 from scorer.training.recipes import Design
 from scorer.training.split import Rows, Split, latest_times, split_by_time, split_groups
 from scorer.training.state import State
@@ -51,6 +51,16 @@ class Data:
     state: State = NOTHING_KEPT
     tag: str = ""
 
+    @property
+    def objective(self) -> Objective:
+        """What is learned."""
+        return objective_of(self.job, self.examples.classes)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the head's outputs, O of them."""
+        return self.objective.outputs
+
     def shuffled(self, seed: int) -> "Data":
         """The same with each listing's images given to another: what a fit gains here, it does not gain by looking."""
         order = np.random.default_rng(seed).permutation(len(self.examples))
@@ -67,7 +77,9 @@ class Prepared:
         target: transform of the target.
         features: float32 [n, F].
         gaps: bool [n] by reason, which listings lack what.
-        goal: what the nets learn.
+        goal: what is learned.
+        fitting: the same as the nets learn it, whose weights may make classes count alike.
+        offset: float64 [O], what that adds to their scores.
     """
 
     preprocessing: Preprocessing
@@ -75,6 +87,8 @@ class Prepared:
     features: Matrix
     gaps: dict[str, Mask]
     goal: Goal
+    fitting: Goal
+    offset: Floats
 
 
 def gather(
@@ -89,11 +103,13 @@ def gather(
     """Choose the feature columns and how the target is learned.
 
     Raises:
-        SettingsError: a named column does not exist, or none is left; or the targets have no logarithm.
+        SettingsError: a named column does not exist, or none is left; or the target cannot be learned so.
         ContractError: a named column can be no feature.
     """
     columns = select_features(examples.table, examples.partitions, job, progress)
-    chosen = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
+    chosen = "identity"
+    if not objective_of(job, examples.classes).classes:
+        chosen = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
     kind: Literal["identity", "log"] = "log" if chosen == "log" else "identity"
     return Data(examples, job, design, columns, kind, embedded, folder, state)
 
@@ -105,13 +121,11 @@ def prepare(data: Data, rows: Rows) -> Prepared:
     encodings = Encodings(job.logarithms, job.categories, job.prefixes, bounded=True)
     preprocessing = fit_preprocessing(known, data.columns, job.scaler, job.max_categories, encodings)
     features, gaps = transform_table(preprocessing, data.examples.table)
-    target = TargetTransform.fit(data.examples.target[rows], data.kind)
-    goal = Goal(
-        target.forward(data.examples.target)[:, None],
-        data.examples.weight(np.arange(len(data.examples))),
-        objective_of(job),
-    )
-    return Prepared(preprocessing, target, features, gaps, goal)
+    objective, examples = data.objective, data.examples
+    target = objective.transform(examples.target[rows], data.kind)
+    goal = Goal(objective.goal(examples.target, target), examples.weight(np.arange(len(examples))), objective)
+    fitting, offset = goal.balanced(rows) if job.class_weight == "balanced" else (goal, np.zeros(goal.width))
+    return Prepared(preprocessing, target, features, gaps, goal, fitting, offset)
 
 
 def hold_out(examples: Examples, job: TrainJob, progress: Progress) -> tuple[Rows, Rows]:

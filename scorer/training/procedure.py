@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from scorer.model.fused import OUTPUT, FusedModel, build_fused, build_head, build_images_only, on_embeddings
+from scorer.model.fused import FusedModel, build_fused, build_head, build_images_only, on_embeddings
 from scorer.model.fusions import LATE_GATE
 from scorer.model.heads import images_head, late_head, numbers_head, selecting_head
 from scorer.model.towers import build_tower
@@ -20,10 +20,11 @@ from scorer.training.fit import Inputs, fit
 from scorer.training.fitted import Fitted, FittedNet
 from scorer.training.folds import FOLDS, deal_folds
 from scorer.training.late import fit_shares
+from scorer.training.logits import fit_opinion, unexplained
 from scorer.training.members import FittedMembers, fit_members, predict_in_chunks
 from scorer.training.prepare import Data, Prepared, prepare, stopping_split
 from scorer.training.recipes import Design
-from scorer.training.ridge import Floats, fit_scores, mean_embeddings, with_beside
+from scorer.training.ridge import Floats, mean_embeddings, with_beside
 from scorer.training.split import Rows, Split
 from scorer.training.state import Checkpoint
 from scorer.training.told import corrected
@@ -73,9 +74,9 @@ def fit_images_only(
     prepared = prepare(data, rows)
     side = _image_side(data, rows, _inputs(data, prepared), "images", seed, journal)
     slots, values = data.examples.images[rows], side.embedded.values
-    scores = fit_scores(values, slots, prepared.goal.take(rows), side.folds)
-    head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, (OUTPUT,))
-    out_of_fold = scores.out_of_fold(mean_embeddings(values, slots), side.folds)[:, 0]
+    scores = fit_opinion(values, slots, prepared.goal.take(rows), side.folds)
+    head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, data.outputs)
+    out_of_fold = scores.out_of_fold(mean_embeddings(values, slots), side.folds)
     return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
 
 
@@ -120,9 +121,9 @@ class _ImageSide:
 
 def _members(data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Journal) -> FittedMembers:
     recipe = data.design.recipe
-    return fit_members(
+    found = fit_members(
         prepared.features[rows],
-        prepared.goal.take(rows),
+        prepared.fitting.take(rows),
         data.examples.groups[rows],
         data.job,
         recipe.numbers,
@@ -131,6 +132,14 @@ def _members(data: Data, rows: Rows, prepared: Prepared, seed: int, journal: Jou
         journal,
         _checkpoint(data, "members", rows, seed),
     )
+    if prepared.offset.any():
+        _lower(found.model.get_layer("members_output"), prepared.offset)
+    return replace(found, out_of_fold=found.out_of_fold - prepared.offset)
+
+
+def _lower(layer: keras.layers.Layer, by: Floats) -> None:
+    """Take float64 [O] off the scores that a layer gives."""
+    layer.bias.assign(layer.bias.numpy() - by.astype(np.float32))
 
 
 def _numbers(
@@ -138,29 +147,30 @@ def _numbers(
 ) -> FittedNet:
     # Whatever the tower is, it is not looked at; one value an image is the least that a head can take.
     images = embedded or Embedded(b"", np.zeros((len(data.examples.cache.pixels), 1), np.float32))
-    head = numbers_head(prepared.features.shape[1], images.size, members.model, (OUTPUT,))
-    return FittedNet(data, rows, prepared, images, head, members.out_of_fold[:, 0], {"numbers only": members.curve})
+    head = numbers_head(prepared.features.shape[1], images.size, members.model, data.outputs)
+    return FittedNet(data, rows, prepared, images, head, members.out_of_fold, {"numbers only": members.curve})
 
 
 def _late(data: Data, rows: Rows, prepared: Prepared, members: FittedMembers, seed: int, journal: Journal) -> FittedNet:
     """The late gate: what the images say beside the numbers, then how much that counts, each on rows out of fold."""
     goal, slots = prepared.goal.take(rows), data.examples.images[rows]
     numbers = _told_by_numbers(prepared, rows, members)
+    rest = unexplained(goal, numbers)  # a tower that is trained learns what the numbers do not know
     left = np.zeros(prepared.goal.values.shape)
-    left[rows] = goal.values - numbers  # a tower that is trained learns what the numbers do not know
-    inputs = replace(_inputs(data, prepared), goal=replace(prepared.goal, values=left))
+    left[rows] = rest.values
+    inputs = replace(_inputs(data, prepared), goal=replace(prepared.goal, values=left, objective=rest.objective))
     side = _image_side(data, rows, inputs, "second", seed, journal, members.folds)
     values = side.embedded.values
-    second = fit_scores(values, slots, goal, side.folds, numbers)
+    second = fit_opinion(values, slots, goal, side.folds, numbers)
     shares = fit_shares(members.out_of_fold, second, values, slots, goal, side.folds, seed)
     journal.progress(f"The images count {_percent(shares[1:, 0])} with 1 to {len(shares) - 1} of them.")
     width = prepared.features.shape[1]
-    head = late_head(width, side.embedded.size, members.model, second.whole, shares, (OUTPUT,))
+    head = late_head(width, side.embedded.size, members.model, second.whole, shares, data.outputs)
     share = shares[(slots >= 0).sum(axis=1)]
     opinion = second.out_of_fold(with_beside(mean_embeddings(values, slots), numbers), side.folds)
     fused = np.where(share > 0, members.out_of_fold + share * (opinion - members.out_of_fold), members.out_of_fold)
     curves = {"numbers only": members.curve, **side.curves}
-    return FittedNet(data, rows, prepared, side.embedded, head, fused[:, 0], curves)
+    return FittedNet(data, rows, prepared, side.embedded, head, fused, curves)
 
 
 def _told_by_numbers(prepared: Prepared, rows: Rows, members: FittedMembers) -> Floats:
@@ -189,12 +199,14 @@ def _vectors(
         slow = slowly(fused.image_tower, design)
         curves = {"fused": fit(fused.whole, inputs, split, data.job, seed, journal, keep, slow)}
         heads, embedded = [fused.head], _embed(data, fused.image_tower, journal)
-    head = selecting_head(width, embedded.size, members.model, heads, (OUTPUT,))
+    for fitted in heads if prepared.offset.any() else ():
+        _lower(fitted.get_layer("output"), prepared.offset)
+    head = selecting_head(width, embedded.size, members.model, heads, data.outputs)
     curves = {"numbers only": members.curve, **curves}
-    found = FittedNet(data, rows, prepared, embedded, head, members.out_of_fold[:, 0], curves)
+    found = FittedNet(data, rows, prepared, embedded, head, members.out_of_fold, curves)
     held_out = np.isin(rows, split.validation)
-    known = np.full(len(rows), np.nan)
-    known[held_out] = found.predict(rows[held_out])
+    known = np.full(members.out_of_fold.shape, np.nan)
+    known[held_out] = found.raw(rows[held_out])
     return replace(found, out_of_fold=known)
 
 
@@ -206,7 +218,7 @@ def _heads(
     heads, curves, recipe = [], {}, data.design.recipe
     for place in range(recipe.members):
         keras.utils.set_random_seed(seed + place)
-        head = build_head(width, data.embedded.size, recipe, data.design.fusion)
+        head = build_head(width, data.embedded.size, recipe, data.design.fusion, data.outputs)
         trained = on_embeddings(head, data.job.image_dropout, seed + place)
         keep = _checkpoint(data, data.design.fusion, rows, seed, place)
         curves[f"fused {place}"] = fit(trained, inputs, split, data.job, seed + place, journal, keep)
@@ -236,7 +248,7 @@ def _image_side(
     augmentation = augmentation_layers(job.augmentation, seed)
     with strategy().scope():
         tower, whole = build_images_only(
-            design.pixels.size, job.image_scaling, design.recipe, augmentation, job.training_precision
+            design.pixels.size, job.image_scaling, design.recipe, augmentation, job.training_precision, data.outputs
         )
     with_images, slow = _with_images(split, data), slowly(tower, design)
     curve = fit(whole, replace(inputs, with_features=False), with_images, job, seed, journal, keep, slow)
@@ -268,6 +280,7 @@ def _built(data: Data, width: int, seed: int) -> FusedModel:
             job.image_dropout,
             seed,
             job.training_precision,
+            data.outputs,
         )
 
 
@@ -278,7 +291,7 @@ def slowly(tower: keras.Model, design: Design) -> list[keras.Variable]:
 
 def _inputs(data: Data, prepared: Prepared) -> Inputs:
     examples = data.examples
-    return Inputs(prepared.features, examples.images, examples.cache.pixels, prepared.goal)
+    return Inputs(prepared.features, examples.images, examples.cache.pixels, prepared.fitting)
 
 
 def _embed(data: Data, tower: keras.Model, journal: Journal) -> Embedded:

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import SettingsError
+from scorer.model.calibration import Calibration
 from scorer.model.preprocessing import plain
-from scorer.model.readout import MAIN, Readout, ends
+from scorer.model.readout import MAIN, Readout, Task, ends
 from scorer.settings import TrainJob
+from scorer.training.calibrate import fit_calibration
 from scorer.training.correction import fit_shift, shifted
 from scorer.training.fitted import FittedNet
 from scorer.training.folds import FOLDS, deal_folds
@@ -30,10 +32,11 @@ def corrected(fitted: FittedNet) -> FittedNet:
     which the fit alone gives for listings that it has seen.
     """
     target, quantile = fitted.target, fitted.data.job.quantile
-    rows = np.flatnonzero(np.isfinite(fitted.out_of_fold))
-    if not len(rows):
+    out_of_fold = fitted.out_of_fold[:, 0]
+    rows = np.flatnonzero(np.isfinite(out_of_fold))
+    if not len(rows) or fitted.data.objective.classes:
         return fitted
-    truth, told = _truth(fitted)[rows] * target.scale, fitted.out_of_fold[rows] * target.scale
+    truth, told = _truth(fitted)[rows] * target.scale, out_of_fold[rows] * target.scale
     weights = fitted.data.examples.weight(fitted.rows[rows])
     if quantile is not None:
         shift = weighted_quantile(truth - told, weights, quantile)
@@ -44,7 +47,10 @@ def corrected(fitted: FittedNet) -> FittedNet:
 
 def readout_of(fitted: FittedNet) -> Readout:
     """How the bundle's output is to be read. Raises SettingsError: nobody knows `interval_by` when scoring."""
-    job = fitted.data.job
+    job, classes = fitted.data.job, fitted.data.objective.classes
+    if classes:
+        task: Task = "binary" if len(classes) == 2 else "multiclass"
+        return Readout(task=task, classes=classes, calibration=_calibration(fitted))
     # A quantile lies at one end of what is likely, so each side has a length of its own.
     tails: Tails = "both" if job.quantile is None else "each"
     found = fit_intervals(_seen(fitted), job.interval, job.interval_by, tails) if job.interval else None
@@ -78,7 +84,13 @@ def share_in_words(job: TrainJob, metrics: Mapping[str, Any]) -> str:
 
 
 def in_words(readout: Readout, on_test: float | None) -> str:
-    """What the intervals held, for people; empty where there are none."""
+    """What the intervals held, or the probabilities are worth, for people; empty where there is nothing to tell."""
+    if (curve := readout.calibration) is not None and curve.log_loss is not None:
+        how = "an isotonic curve" if curve.method == "isotonic" else f"temperature {curve.temperature:.2f}"
+        return (
+            f"Probabilities are calibrated by {how}: the log loss out of fold is {curve.log_loss:.4f}, without it"
+            f" {curve.log_loss_before:.4f}, over {curve.n:,} listings."
+        )
     found = readout.intervals.get(MAIN)
     if found is None:
         return ""
@@ -89,19 +101,29 @@ def in_words(readout: Readout, on_test: float | None) -> str:
 
 def _seen(fitted: FittedNet) -> OutOfFold:
     """Predictions out of fold with and without images, where both are known."""
-    told = fitted.out_of_fold
-    bare = told if fitted.numbers is None else fitted.numbers.out_of_fold
+    told = fitted.out_of_fold[:, 0]
+    bare = told if fitted.numbers is None else fitted.numbers.out_of_fold[:, 0]
     rows = np.flatnonzero(np.isfinite(told) & np.isfinite(bare))
     listings, by = fitted.rows[rows], fitted.data.job.interval_by
-    folds = deal_folds(fitted.data.examples.groups[fitted.rows], FOLDS, fitted.data.job.seed)
     return OutOfFold(
         truth=_truth(fitted)[rows],
         with_images=told[rows],
         without=bare[rows],
         has_images=_has_images(fitted, listings),
-        fold=folds[rows],
+        fold=_folds(fitted)[rows],
         segments=None if by is None else _texts(fitted, by, listings),
     )
+
+
+def _calibration(fitted: FittedNet) -> Calibration | None:
+    rows = np.flatnonzero(np.isfinite(fitted.out_of_fold).all(axis=1))
+    actual, weights = fitted.data.examples.target[fitted.rows[rows]], fitted.data.examples.weight(fitted.rows[rows])
+    return fit_calibration(fitted.out_of_fold[rows], actual.astype(np.int64), weights, _folds(fitted)[rows])
+
+
+def _folds(fitted: FittedNet) -> Rows:
+    """Parts of the rows by which what is fitted out of fold is measured, int64 [m]."""
+    return deal_folds(fitted.data.examples.groups[fitted.rows], FOLDS, fitted.data.job.seed)
 
 
 def _truth(fitted: FittedNet) -> Floats:

@@ -15,11 +15,11 @@ from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.partitions import Partition
 from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
 from scorer.model.freezing import freeze
-from scorer.model.fused import OUTPUT
+from scorer.model.readout import MAIN, Readout, read_out
 from scorer.model.towers import build_tower
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
-from scorer.training.assess import assess
+from scorer.training.assess import Assessment, assess
 from scorer.training.augmentation import augmentation_layers
 from scorer.training.card.build import card_files, summary
 from scorer.training.card.make import card_of
@@ -30,6 +30,7 @@ from scorer.training.examples import Examples, open_partitions, read_examples
 from scorer.training.fitted import FittedNet
 from scorer.training.golden import golden_rows
 from scorer.training.images import Source
+from scorer.training.judge_classes import Judged, judge_classes
 from scorer.training.prepare import gather, hold_out
 from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
@@ -101,27 +102,23 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         nets = Nets(data)
         journal = Journal(progress, Path(job.tensorboard) if job.tensorboard else None)
         fused = nets.fused(known, job.seed, journal)
-        assessment = assess(nets, fused, test, schemes.judging, tried, progress)
         readout = readout_of(fused)
-        on_test = held(fused, readout, test)
-        card = card_of(fused, test, assessment, readout, on_test)
-        metrics = assessment.to_plain() | {"in_their_interval": on_test, "card": summary(card)}
-        if job.quantile is not None:
-            metrics["at_or_below"] = below(fused, test)
+        if examples.classes:
+            judged = judge_classes(fused, test)
+        else:
+            judged = _judge(fused, assess(nets, fused, test, schemes.judging, tried, progress), test, readout)
         content = _content(
             fused,
             test,
             readout=readout,
-            metrics=metrics,
+            metrics=judged.metrics,
             training=_lineage(fused, test),
-            golden=golden_rows(fused, source, job.seed),
-            card=card_files(card),
+            golden=golden_rows(fused, source, job.seed, readout),
+            card=judged.card,
         )
     bundle = save_bundle(content, job.bundle, store)
     state.clear()
-    said = (assessment.text, share_in_words(job, metrics), in_words(readout, on_test))
-    text = "\n".join(part for part in said if part)
-    return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, metrics, text)
+    return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, judged.metrics, judged.text)
 
 
 def _checked(job: TrainJob) -> Design:
@@ -150,9 +147,20 @@ def _embedded(
     return embed_images(tower, examples.cache, folder, progress, state.images())
 
 
+def _judge(fused: FittedNet, assessment: Assessment, test: Rows, readout: Readout) -> Judged:
+    """What is known of a model of numbers, with its card."""
+    job, on_test = fused.data.job, held(fused, readout, test)
+    card = card_of(fused, test, assessment, readout, on_test)
+    metrics = assessment.to_plain() | {"in_their_interval": on_test, "card": summary(card)}
+    if job.quantile is not None:
+        metrics["at_or_below"] = below(fused, test)
+    said = (assessment.text, share_in_words(job, metrics), in_words(readout, on_test))
+    return Judged(metrics, "\n".join(part for part in said if part), card_files(card))
+
+
 def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:
     """The bundle: both halves of the network frozen, and all that surrounds them; `reports` are finished parts."""
-    job, examples = fused.data.job, fused.data.examples
+    job = fused.data.job
     return BundleContent(
         name=job.name or job.target,
         version=job.version,
@@ -161,14 +169,21 @@ def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:
         max_images=job.max_images,
         target_column=job.target,
         target=fused.target,
-        target_sd=float(np.std(examples.target[fused.rows])),
+        target_sd=_spread(fused),
         image_tower=fused.embedded.graph,
         head=_frozen_head(fused),
         embedding_size=fused.embedded.size,
-        outputs=(OUTPUT,),
-        profile=_profile(fused, test),
+        outputs=fused.data.outputs,
+        profile=_profile(fused, test, reports["readout"]),
         **reports,
     )
+
+
+def _spread(fused: FittedNet) -> float:
+    """Standard deviation of the target; of classes that of being one or not, the mean over them."""
+    if fused.data.objective.classes:
+        return float(np.std(fused.prepared.goal.values[fused.rows], axis=0).mean())
+    return float(np.std(fused.data.examples.target[fused.rows]))
 
 
 def _frozen_head(fused: FittedNet) -> bytes:
@@ -185,13 +200,13 @@ def _frozen_head(fused: FittedNet) -> bytes:
     return freeze(head, signature)
 
 
-def _profile(fused: FittedNet, test: Rows) -> dict[str, Any]:
+def _profile(fused: FittedNet, test: Rows, readout: Readout) -> dict[str, Any]:
     examples = fused.data.examples
     return profile(
         examples.table.take(pa.array(fused.rows)),
         fused.prepared.preprocessing,
         target=examples.target[fused.rows],
-        scores=fused.target.inverse(fused.predict(test)),
+        scores=read_out(readout, dict.fromkeys(fused.data.outputs, fused.target), fused.outputs(test)).scores[MAIN],
         images_used=(examples.images[fused.rows] >= 0).sum(axis=1),
     )
 
