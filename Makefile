@@ -172,13 +172,14 @@ clean:  ## Remove the environment, caches and the demo's output
 	find scorer jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
 # pip fetches uv and hatchling, uv fetches the rest in parallel, hatchling builds this package: every byte is hashed.
+# Bytecode is written now: where PYTHONDONTWRITEBYTECODE is set every process would compile TensorFlow anew, for seconds.
 $(READY): requirements-dev.lock requirements-build.lock pyproject.toml
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 or newer was not found. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@echo "Setting $(VENV) up from requirements-dev.lock: about 3 GB, well under a minute on a fast line."
+	@echo "Setting $(VENV) up from requirements-dev.lock: about 3 GB, a minute or two."
 	@$(BIN)/pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -212,5 +213,5 @@ $(DOCS)/.ready: requirements-docs.lock | $(READY)
 $(PEERS)/.ready: benchmarks/requirements-peers.lock | $(READY)
 	@echo "Setting $(PEERS) up from $<: about 4 GB."
 	@"$(PYTHON)" -m venv --clear $(PEERS)
-	@$(UV) pip sync --quiet --python $(PEERS)/bin/python --require-hashes $<
+	@$(UV) pip sync --quiet --compile-bytecode --python $(PEERS)/bin/python --require-hashes $<
 	@touch $@
