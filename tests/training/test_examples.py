@@ -129,7 +129,7 @@ def test_rows_of_the_same_group_column_belong_together(read: Read, rows: list[Ro
     [
         ({}, {"target": "cost"}, SettingsError, r"target: .*'cost'\. Known: area, .*price"),
         ({}, {"group": "seller"}, SettingsError, r"group: .*'seller'"),
-        ({}, {"target": "city"}, ContractError, r"target 'city' is string; expected a number"),
+        ({}, {"target": "city", "task": "regression"}, ContractError, r"target 'city' is string; expected a number"),
         ({"price": float("inf")}, {}, ContractError, r"NaN or infinite in 30 rows \(listing_id L.*\)"),
         ({"price": None}, {}, ContractError, r"target 'price' is null; expected a number"),
         ({"image_uris": ["images/gone.png"]}, {}, InputError, r"Not one of 1 images .*image_not_found 1"),
