@@ -56,8 +56,10 @@ def backfill(
         from scorer.run.backfill.planning import Wanted, make_plan
         from scorer.run.backfill.running import backfill as run
 
-        flags = named(settings, listings=listings, bundle=bundle, predictions=predictions, quarantine=quarantine)
-        work = load(Job, file=job, flags={**flags, "state": state})
+        flags = named(
+            settings, listings=listings, bundle=bundle, predictions=predictions, quarantine=quarantine, state=state
+        )
+        work = load(Job, file=job, flags=flags)
         asked = Wanted(Range.of(first, last), only, max_parallel, reverse)  # type: ignore[arg-type]  # make_plan refuses others
         tools = tools_for(work, stop)
         plan = make_plan(work, asked, tools.store)

@@ -34,8 +34,16 @@ def doctor(
         from scorer.run.doctor import examine
         from scorer.run.tools import Tools
 
-        flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
-        wanted = load(Job, file=job, flags={**flags, "quarantine": quarantine, "state": state})
+        flags = named(
+            settings,
+            listings=listings,
+            partition=partition,
+            bundle=bundle,
+            predictions=predictions,
+            quarantine=quarantine,
+            state=state,
+        )
+        wanted = load(Job, file=job, flags=flags)
         store = ObjectStore(wanted.speed.fetch_concurrency, Patience(ATTEMPTS))
         failed = []
         for finding in examine(wanted, Tools(store, stop=stop), quick=quick):

@@ -32,7 +32,7 @@ Set = Annotated[
 
 
 def named(settings: list[str] | None, **flags: Any) -> dict[str, Any]:
-    """Flags and `--set NAME=VALUE` as dotted settings.
+    """All flags of a command that are settings, and `--set NAME=VALUE`, which is the stronger, by dotted name.
 
     Raises:
         SettingsError: a text without `=`.

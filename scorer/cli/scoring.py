@@ -62,10 +62,23 @@ def score(
 ) -> None:
     """Score one partition and publish its predictions."""
     with exit_code() as stop:
-        flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=predictions)
-        flags |= {"quarantine": quarantine, "state": state, "require_partition": require_partition, "force": force}
-        flags |= {"reuse": reuse, "reuse_from": reuse_from, "audit_reuse": audit_reuse, "embeddings.uri": embeddings}
-        flags |= {"engine": engine, "shard": shard}
+        flags = named(
+            settings,
+            listings=listings,
+            partition=partition,
+            bundle=bundle,
+            predictions=predictions,
+            quarantine=quarantine,
+            state=state,
+            require_partition=require_partition,
+            force=force,
+            reuse=reuse,
+            reuse_from=reuse_from,
+            audit_reuse=audit_reuse,
+            engine=engine,
+            shard=shard,
+            **{"embeddings.uri": embeddings},
+        )
         wanted = load(Job, file=job, flags=flags)
         spare_pandas()
         if dry_run:

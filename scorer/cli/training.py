@@ -47,8 +47,9 @@ def train(
             group=group,
             time_column=time_column,
             cross_validate=cross_validate,
+            partitions=partition or None,
         )
-        wanted = load(TrainJob, file=job, flags={**flags, "partitions": partition or None})
+        wanted = load(TrainJob, file=job, flags=flags)
         with hushed():
             from scorer.training.train import train as run
 

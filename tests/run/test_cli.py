@@ -79,6 +79,37 @@ def test_what_is_wrong_has_its_message_and_its_exit_code(
     assert "Traceback" not in found.stderr
 
 
+SETTINGS_WITH_FLAGS = {
+    "score": (
+        "state",
+        "quarantine",
+        "require_partition",
+        "force",
+        "reuse",
+        "audit_reuse",
+        "embeddings.uri",
+        "engine",
+        "shard",
+    ),
+    "doctor": ("state", "quarantine"),
+    "backfill": ("state", "quarantine"),
+    "train": ("recipe", "partitions", "cross_validate"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"), [(command, setting) for command, names in SETTINGS_WITH_FLAGS.items() for setting in names]
+)
+def test_a_setting_that_has_a_flag_may_be_set_without_it(command: str, setting: str) -> None:
+    wrong = '["a list"]' if setting in ("state", "quarantine", "embeddings.uri", "recipe") else "wrong"
+    more = {"backfill": ["--from", "2026-11-01", "--to", "2026-11-02"], "train": ["--target", "price"]}
+    found = scorer(
+        command, "--set", f"{setting}={wrong}", *more.get(command, ()), SCORER_LISTINGS="a", SCORER_BUNDLE="b"
+    )
+    assert found.returncode == 2
+    assert f"{setting}: " in found.stderr
+
+
 def test_the_environment_and_a_file_give_settings_too(market: Market, tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(f"listings: {market.listings}\nbundle: {market.bundle}\npredictions: {market.root}/p\n")
