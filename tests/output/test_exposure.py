@@ -14,11 +14,8 @@ from scorer.objectstore import ObjectInfo, ObjectStore, join
 from scorer.output import exposure
 from scorer.output.commit import Published
 from scorer.output.sinks import parquet
+from tests.dying import Died
 from tests.output.versions import KEY, STORE, current, ledger_of, linked, listed, published, staged_run
-
-
-class Died(BaseException):
-    """The process is gone from here on."""
 
 
 def slow_copies(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object], conditions: bool, dies: bool) -> None:

@@ -31,13 +31,10 @@ from scorer.run.tools import Tools
 from scorer.settings import Housekeeping, Job
 from scorer.tables import TableName
 from tests.catalogs import Lake, enter, lake
+from tests.dying import Died, dies
 from tests.output.versions import KEY, STORE, ledger_of, published, state_of
 
 NEXT = "ds=2026-11-25"
-
-
-class Died(BaseException):
-    """The process is gone from here on."""
 
 
 @pytest.fixture
@@ -48,19 +45,6 @@ def made(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return enter(lake(tmp_path, str(tmp_path)), monkeypatch)
-
-
-def dies(monkeypatch: pytest.MonkeyPatch, of: type, name: str, *, after: bool) -> None:
-    """The process dies at this call, before or after it did its work; the next one lives."""
-    whole = getattr(of, name)
-
-    def dying(self: Any, *args: Any, **named: Any) -> Any:
-        monkeypatch.setattr(of, name, whole)
-        if after:
-            whole(self, *args, **named)
-        raise Died
-
-    monkeypatch.setattr(of, name, dying)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:

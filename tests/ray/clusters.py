@@ -147,8 +147,8 @@ def driver(wanted: Job, folder: Path) -> "subprocess.Popen[bytes]":
     file = folder / "job.json"  # YAML's older cousin
     file.write_text(wanted.model_dump_json())
     command = [sys.executable, "-m", "jobs.score", "--job", str(file)]
-    said = open(folder / "said", "ab")  # noqa: SIM115 (the child's)
-    return subprocess.Popen(command, stdout=said, stderr=said)
+    with (folder / "said").open("ab") as said:
+        return subprocess.Popen(command, stdout=said, stderr=said)
 
 
 def test_one_process_a_cluster_and_three_shards_give_the_same_rows(

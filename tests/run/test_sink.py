@@ -15,13 +15,10 @@ from scorer.output.manifest import RunManifest
 from scorer.run.audience import audience
 from scorer.run.doctor.table import findings
 from tests.catalogs import SPELLED, Lake, enter, lake
+from tests.dying import Died, dies
 from tests.tiny import KEY, Market, listing, local_market
 
 NEXT = "ds=2026-11-25"
-
-
-class Died(BaseException):
-    """The process is gone from here on."""
 
 
 @pytest.fixture
@@ -58,13 +55,7 @@ def test_a_table_gets_the_rows_that_files_would_have(market: Market, made: Lake)
 def test_a_run_that_dies_before_its_commit_is_completed_by_the_next_start_without_scoring(
     market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = Transaction.commit_transaction
-
-    def dying(self: Transaction) -> Any:
-        monkeypatch.setattr(Transaction, "commit_transaction", commit)
-        raise Died
-
-    monkeypatch.setattr(Transaction, "commit_transaction", dying)
+    dies(monkeypatch, Transaction, "commit_transaction", after=False)
     with pytest.raises(Died):
         score(market)
     assert made.table.current_snapshot() is None

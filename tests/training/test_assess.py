@@ -1,9 +1,7 @@
 """What a training tells of its model, from the command line to the card in the bundle."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from scorer.objectstore import ObjectStore
 from scorer.training import recipes
 from scorer.training.train import TrainReport, train
 from tests.training.listings import SIZE, Row, job, rows_with_images, write_listings
+from tests.training.reading import PageReader
 
 STORE = ObjectStore()
 LISTINGS = 160
@@ -78,23 +77,6 @@ def words(uri: str) -> str:
     return cards(uri)[1].replace("\\", "")
 
 
-class _Reader(HTMLParser):
-    """What a browser would make of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.leads: list[str] = []
-        self.handlers: list[str] = []
-        self.heads: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.leads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-        self.heads += [value or "" for name, value in attrs if name == "id"]
-
-
 def test_the_command_line_trains_and_the_bundle_that_it_writes_carries_a_card(
     rows: tuple[Path, list[Row]], tmp_path: Path
 ) -> None:
@@ -117,7 +99,7 @@ def test_the_command_line_trains_and_the_bundle_that_it_writes_carries_a_card(
 
 def test_hostile_texts_of_the_listings_stay_texts_in_the_card_of_the_bundle(usual: TrainReport) -> None:
     page, written = cards(usual.uri)
-    reader = _Reader()
+    reader = PageReader()
     reader.feed(page)
     assert not reader.tags["script"]
     assert not reader.handlers
@@ -131,7 +113,7 @@ def test_hostile_texts_of_the_listings_stay_texts_in_the_card_of_the_bundle(usua
 
 def test_every_section_of_the_card_is_there(usual: TrainReport) -> None:
     page, written = cards(usual.uri)
-    reader = _Reader()
+    reader = PageReader()
     reader.feed(page)
     sections = {"data", "errors", "images", "features", "segments", "calibration", "learning", "worst", "limits"}
     assert sections <= set(reader.heads)

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from dataclasses import replace
 from html import unescape
-from html.parser import HTMLParser
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from scorer.training.images import ImageCache
 from scorer.training.recipes import design_of
 from scorer.training.split import group_folds, split_by_time, split_groups
 from scorer.training.ties import SAME_IMAGE, tie
+from tests.training.reading import PageReader
 
 N = 400
 RANDOM = np.random.default_rng(0)
@@ -146,8 +146,7 @@ def test_a_split_by_time_is_said_to_be_one_and_a_random_one_to_tell_nothing_of_a
     split = split_by_time(examples.groups, times, validation_share=0, test_share=0.5)
     job = done.job.model_copy(update={"time_column": "seen"})
     ours = {"ours": predict(MATRIX, IMAGES)[split.test]}
-    changes = {"known": split.training, "test": split.test, "predictions": ours}
-    other = build(replace(done, job=job, examples=examples, **changes))  # type: ignore[arg-type] # fields by name
+    other = build(replace(done, job=job, examples=examples, known=split.training, test=split.test, predictions=ours))
     assert "by seen: what is learned from is of day 199" in other.split
     assert "up to day 399" in other.split
     assert "<script>" not in card_files(other)["card.html"].decode()
@@ -163,24 +162,9 @@ def test_listings_without_any_image_have_a_card_too() -> None:
     assert card_files(card)["card.html"]
 
 
-class _Reader(HTMLParser):
-    """What a browser would make of a page: tags, links and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.leads: list[str] = []
-        self.handlers: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.leads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-
-
 def test_hostile_ids_and_values_are_text_on_the_page_and_the_page_loads_nothing() -> None:
     page = card_files(build(finished()))["card.html"].decode()
-    reader = _Reader()
+    reader = PageReader()
     reader.feed(page)
     assert not reader.tags["script"]
     assert not reader.handlers

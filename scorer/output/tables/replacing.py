@@ -132,7 +132,8 @@ def _loaded(name: TableName) -> "Table":
 def _filter(values: dict[str, date | int | str]) -> "BooleanExpression":
     from pyiceberg.expressions import AlwaysTrue, And, EqualTo
 
-    equal: Callable[[str, date | int | str], BooleanExpression] = EqualTo  # type: ignore[assignment]  # typed as a model
+    # The class takes a term and a value by their places; mypy sees the constructor that pydantic would give it.
+    equal: Callable[[str, date | int | str], BooleanExpression] = EqualTo  # type: ignore[assignment]
     found: BooleanExpression = AlwaysTrue()
     for key, value in values.items():
         found = And(found, equal(key, value))

@@ -36,7 +36,8 @@ def begun(market: Market, **settings: Any) -> Start:
 
 
 def travelled(what: Any) -> Any:
-    return pickle.loads(pickle.dumps(what))  # noqa: S301 (our own)
+    """As Ray hands it to another process: pickled."""
+    return pickle.loads(pickle.dumps(what))  # noqa: S301  # bytes that were pickled in this very line
 
 
 def worker(start: Start, workers: int = 1) -> Actor:
