@@ -24,7 +24,6 @@ NUMBERS, IMAGES, SHUFFLED, SHIFTED = "numbers only", "images only", ", images sh
 PRESENT = (4, 2, 1, 0)
 """Images that a listing may keep, the first ones."""
 
-PERCENT = 100.0
 MAPE = Yardstick("MAPE")
 
 
