@@ -17,6 +17,8 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 UV = str(Path(sys.executable).with_name("uv"))
 HERE = "here"
+NEEDED = ("tensorflow", "pydantic")
+"""What `save` imports, besides Keras."""
 
 
 def main(versions: list[str]) -> int:
@@ -37,7 +39,7 @@ def main(versions: list[str]) -> int:
 def _environment(version: str, place: Path) -> str:
     python = str(place / "bin" / "python")
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
-    install = [UV, "pip", "install", "--quiet", "--python", python, f"keras~={version}.0", "tensorflow", "pydantic"]
+    install = [UV, "pip", "install", "--quiet", "--python", python, f"keras~={version}.0", *NEEDED]
     subprocess.run(install, check=True)
     return python
 

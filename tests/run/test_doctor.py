@@ -61,6 +61,22 @@ def test_on_local_files_everything_is_tried_and_nothing_is_left_behind(market: M
     assert everything_below(tmp_path) == before
 
 
+def test_a_store_of_embeddings_is_tried_where_it_is_used_and_does_without_it_else(
+    market: Market, tmp_path: Path
+) -> None:
+    before = everything_below(tmp_path)
+    found = findings(market.job(reuse="rows"))["embeddings"]
+    assert (found.verdict, "list, put, get, delete work" in found.text) == ("ok", True)
+    assert everything_below(tmp_path) == before
+    (tmp_path / "file").write_text("in the way")
+    all_found = findings(market.job(reuse="embeddings", embeddings={"uri": str(tmp_path / "file" / "store")}))
+    assert not failures(all_found)
+    assert all_found["embeddings"].verdict == "warn"
+    assert "put does not work" in all_found["embeddings"].text
+    assert "every night computes every image" in all_found["embeddings"].advice
+    assert "embeddings" not in findings(market.job())
+
+
 def test_in_a_bucket_everything_is_tried_and_nothing_is_left_behind(any_bucket: Bucket, bundle: str) -> None:
     market = in_bucket(any_bucket, bundle)
     before = market.store.list_all(any_bucket.uri)

@@ -28,6 +28,12 @@ CHOSEN: dict[Only, frozenset[State]] = {
 }
 """Which partitions each choice scores. Those without listings are only shown."""
 
+NOT_ASKED = (
+    "Rows and images that are known from other nights are not taken off: with reuse it takes less;"
+    " `scorer score --dry-run` looks them up, night by night."
+)
+"""Of a backfill most nights would be carried from nights that it has yet to score."""
+
 COUNTERS = 4
 """Partitions whose images are counted at a time: their image columns are read."""
 
@@ -117,6 +123,7 @@ def make_plan(job: Job, wanted: Wanted, store: ObjectStore) -> BackfillPlan:
     keys, gaps = partitions_within(wanted.within, job.listings, store)
     found = conditions(job, keys, bundle, contract, store)
     pace, basis = pace_of(job, bundle, store)
+    basis = basis if job.reuse == "none" else f"{basis} {NOT_ASKED}"
     chosen = [_chosen(one, job, wanted, bundle, store) for one in found]
     wanted = replace(wanted, parallel=max(1, min(wanted.parallel, sum(line.chosen for line in chosen))))
     with ThreadPoolExecutor(COUNTERS) as counters:

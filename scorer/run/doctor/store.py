@@ -73,7 +73,7 @@ def credentials(places: list[str]) -> Iterator[Finding]:
 
 
 def places(job: Job, store: ObjectStore) -> Iterator[Finding]:
-    """State, predictions and quarantine, under a scratch prefix in each that is removed again."""
+    """State, predictions, quarantine and embeddings, under a scratch prefix in each that is removed again."""
     name = f"_doctor-{secrets.token_hex(4)}"
     source = join(job.state_uri, name, "source")
     with _scratch(join(job.state_uri, name), store):
@@ -86,6 +86,10 @@ def places(job: Job, store: ObjectStore) -> Iterator[Finding]:
             scratch = join(place, name)
             with _scratch(scratch, store):
                 yield _tried(kind, place, _published_steps(scratch, source, store))
+        if job.reuse != "none":
+            scratch = join(job.embeddings_uri, name)
+            with _scratch(scratch, store):
+                yield _cold(_tried("embeddings", job.embeddings_uri, _kept_steps(scratch, store)))
 
 
 class _Ignored(SettingsError):
@@ -119,6 +123,23 @@ def _published_steps(scratch: str, source: str, store: ObjectStore) -> list[Step
         ("put", lambda: store.put(target, b"replaced")),
         ("delete", lambda: _deleted(store, target)),
     ]
+
+
+def _kept_steps(scratch: str, store: ObjectStore) -> list[Step]:
+    one = join(scratch, "one")
+    return [
+        ("list", lambda: store.list_all(scratch)),
+        ("put", lambda: store.put(one, b"1")),
+        ("get", lambda: store.get(one)),
+        ("delete", lambda: _deleted(store, one)),
+    ]
+
+
+def _cold(found: Finding) -> Finding:
+    """A run does without a store of embeddings: what does not work there is a warning."""
+    if found.verdict != "fail":
+        return found
+    return warn(found.check, found.text, f"{found.advice} Until then every night computes every image.")
 
 
 def _refused(store: ObjectStore, uri: str, etag: str | None) -> None:
