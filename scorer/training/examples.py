@@ -17,6 +17,7 @@ from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
 from scorer.training.classes import names_classes, read_classes
 from scorer.training.images import ImageCache, Source, cache_images
+from scorer.training.objective import objective_of
 from scorer.training.split import Rows
 from scorer.training.ties import NO_TIES, Ties, find_ties, moments
 from scorer.training.weighting import read_weights
@@ -100,11 +101,13 @@ def read_examples(
 
     Raises:
         ContractError: a column is missing or of the wrong type, a target is not finite, or a weight makes no sense.
+        SettingsError: a setting does not fit the target: one of numbers for classes, or one of classes for numbers.
         InputError: no listing has a target, or none an image that can be used.
         StoreUnreachable: the store is down.
     """
     everything = _read(partitions, store, job.time_column)
     table, target, classes = _with_target(everything, job.target, job.task)
+    objective_of(job, classes)  # refuses what such a target cannot have before a single image is fetched
     named_by = {"weight": job.weight, "time_column": job.time_column}
     for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
         if name is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scorer.errors import InputError, SettingsError
+from scorer.errors import InputError
 from scorer.pages.words import plural
 from scorer.settings import TrainJob
 from scorer.training.crossval import Scheme
@@ -30,23 +30,8 @@ class Schemes:
 
     @classmethod
     def of(cls, job: TrainJob, examples: Examples, known: Rows) -> "Schemes":
-        """As the job wishes.
-
-        Args:
-            job: its `fusion` and `cross_validate`.
-            examples: the listings.
-            known: int64, those to learn from.
-
-        Raises:
-            InputError: as `scheme_of` does.
-            SettingsError: the target names classes, whose errors nothing is cross-validated by.
-        """
+        """As the job wishes; `known` are the rows to learn from. Raises InputError as `scheme_of` does."""
         wanted = job.cross_validate
-        if examples.classes and (wanted or job.fusion == EVERY):
-            raise SettingsError(
-                f"The target {job.target!r} names classes, and cross_validate and fusion 'all' compare errors of"
-                " numbers. Nothing was trained. Leave cross_validate out, and name one fusion."
-            )
         return cls(
             choosing=scheme_of(wanted or USUAL, examples, known, job.seed) if job.fusion == EVERY else None,
             judging=scheme_of(wanted, examples, np.arange(len(examples)), job.seed) if wanted else None,

@@ -134,6 +134,13 @@ def test_rows_of_the_same_group_column_belong_together(read: Read, rows: list[Ro
         ({"price": None}, {}, ContractError, r"target 'price' is null; expected a number"),
         ({"image_uris": ["images/gone.png"]}, {}, InputError, r"Not one of 1 images .*image_not_found 1"),
         ({"image_uris": []}, {}, InputError, r"Not one of 0 images .*none is named"),
+        # Before the image that is not there is asked for:
+        (
+            {"image_uris": ["images/gone.png"]},
+            {"target": "city", "cross_validate": "5x3", "fusion": "all"},
+            SettingsError,
+            r"cross_validate, fusion all: for targets that are numbers; 'city' names classes\. Nothing was trained",
+        ),
         ({}, {"partitions": ("ds=2026-11-20", "ds=1999-01-01")}, InputError, r"No Parquet file in ds=1999-01-01"),
         ({}, {"listings": "/nowhere"}, NothingToDo, r"no Parquet file below /nowhere"),
     ],

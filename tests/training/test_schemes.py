@@ -1,7 +1,6 @@
 """How listings are divided for a cross-validation."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scorer.errors import InputError, SettingsError
+from scorer.errors import InputError
 from scorer.settings import TrainJob
 from scorer.training.examples import Examples
 from scorer.training.images import ImageCache
@@ -92,14 +91,6 @@ def test_a_fusion_is_chosen_without_a_look_at_the_test_listings_and_only_where_t
     assert {row for turn in schemes.judging.repeats for _, rows in turn for row in rows} == set(range(30))
     assert Schemes.of(job(), examples(list(range(30))), known) == Schemes(None, None)
     assert Schemes.of(job(fusion="all"), examples(list(range(30))), known).judging is None
-
-
-@pytest.mark.parametrize("settings", [{"cross_validate": "5x3"}, {"fusion": "all"}])
-def test_classes_are_not_cross_validated_and_nobody_is_left_to_believe_so(settings: dict[str, str]) -> None:
-    named = replace(examples(list(range(30))), classes=("cheap", "dear"))
-    with pytest.raises(SettingsError, match=r"'price' names classes.* Nothing was trained\."):
-        Schemes.of(job(**settings), named, np.arange(20))
-    assert Schemes.of(job(), named, np.arange(20)) == Schemes(None, None)
 
 
 @pytest.mark.parametrize("wanted", ["1x3", "5", "5x0", "x", "5x3x2", "five"])
