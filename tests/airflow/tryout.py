@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import psutil
 from scorer.output.commit import Ledger
 from scorer.telemetry import hushed
 from tests import tiny
-from tests.airflow.server import LOG, Airflow, Run, environment, serving, until
+from tests.airflow.server import LOG, TRIES, Airflow, Run, environment, serving, until
 from tests.tiny import Market, listing
 
 ROOT = Path(__file__).parents[2]
@@ -204,13 +204,27 @@ def overridden(airflow: Airflow, market: Market, report: Report) -> None:
         note(f"success; all {summary['units']} units done earlier; event: verdict overridden")
 
 
+def airflow_says(command: list[str | Path], environ: Mapping[str, str]) -> None:
+    """One command of Airflow's; once more where SQLite could not be written to, which leaves nothing of it behind.
+
+    Airflow takes a backfill back whose runs it could not write (`airflow.models.backfill`), so that it may be repeated.
+    """
+    for attempt in range(1, TRIES + 1):
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+        if "database is locked" not in done.stderr or attempt == TRIES:
+            raise AssertionError(f"{command} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-6000:]}")
+        time.sleep(attempt)
+
+
 def backfilled(airflow: Airflow, market: Market, report: Report, program: Path) -> None:
     """`airflow backfill create`: one bad night of five leaves four published and one explained."""
     command = ["backfill", "create", "--dag-id", "scorer_nightly", "--max-active-runs", "2"]
     with report.step("airflow backfill create, 5 nights, one of them bad") as note:
         environ = environment(program, airflow.home, airflow.port) | settings(market)
         days = ["--from-date", NIGHTS[0], "--to-date", WITHOUT]
-        subprocess.run([program, *command, *days], env=environ, check=True, capture_output=True)
+        airflow_says([program, *command, *days], environ)
         runs = airflow.runs("scorer_nightly", run_type="backfill")
         expect("runs", [run.id[10:20] for run in runs], NIGHTS)
         states = {night: run.wait(300) for night, run in zip(NIGHTS, runs, strict=True)}
