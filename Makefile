@@ -65,8 +65,8 @@ kills: $(READY)  ## 40 runs killed again and again, 200 races, with readers look
 	$(BIN)/python -m tests.faults.kills
 	$(BIN)/python -m tests.faults.races
 
-tables: $(READY)  ## 100 partitions committed to one table by 8 processes that are killed 64 times: some 5 minutes
-	$(BIN)/python -m tests.faults.tables
+tables: $(READY)  ## Partitions committed to one table by 8 processes, killed again and again: 5 minutes (PARTITIONS=100)
+	$(BIN)/python -m tests.faults.tables $${PARTITIONS:-100}
 
 lint: $(READY)  ## Style, types and layers only
 	$(BIN)/ruff check .

@@ -219,13 +219,13 @@ def _judge(campaign: Campaign, outcome: Outcome) -> None:
         outcome.broken.append(f"after gc {len(left)} data files are left of {campaign.partitions}")
 
 
-def main() -> int:
+def main(partitions: int = 100) -> int:
     """The long campaign, on local files."""
     with tempfile.TemporaryDirectory(prefix="tables-") as folder:
         environ = lake(Path(folder), folder).environ
         os.environ.update(environ)
         configure()
-        outcome = run(Campaign(folder, partitions=100, processes=8, kills_each=8, seed=7), environ)
+        outcome = run(Campaign(folder, partitions, processes=8, kills_each=8, seed=7), environ)
     kills = [f"  {times:4} {point}" for point, times in sorted(outcome.kills.items())]
     head = f"{outcome.commits} commits, {outcome.starts} starts, {sum(outcome.kills.values())} kills:"
     tail = f"{outcome.polls} looks of a reader; rules broken: {outcome.broken or 'none'}"
@@ -234,4 +234,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:])))
