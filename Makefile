@@ -98,8 +98,9 @@ bench-smoke: $(READY)  ## Does the harness of the benchmarks work? Its figures m
 	$(BIN)/python -m benchmarks smoke > /dev/null
 
 bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, unchanged; local and S3. 15 minutes, 25 GB
-	$(BIN)/python -m benchmarks.nights > /dev/null
-	$(BIN)/python -m benchmarks.lookups
+	for one in nights lookups; do \
+	  $(BIN)/python -m benchmarks.$$one > benchmarks/results/$$one.new && \
+	  mv benchmarks/results/$$one.new benchmarks/results/$$one.json || exit 1; done
 
 bench-accuracy: $(READY)  ## Errors of every fusion on the demo's market, or on BENCH_LISTINGS=FOLDER: half an hour
 	$(BIN)/python -m benchmarks.accuracy > /dev/null

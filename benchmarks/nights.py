@@ -7,7 +7,7 @@ Every image is distinct (a JPEG comment makes it so). On the second night 5 % of
 the listings other features, and 2 % of the listings are new, with images of their own. Rates are listings over the
 seconds of the run without its start-up (imports, TensorFlow, the bundle's graphs and golden rows, measuring the batch
 size), which stands beside them; so does the time in which the store was asked what its images are (LIST, or stat of
-local files). The last line on standard output is JSON.
+local files). What is written to standard output is JSON; `make bench-nights` keeps it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import photographs, tables, watch
+from benchmarks import photographs, report, tables, watch
 from benchmarks.__main__ import HERE, serving
 from benchmarks.gateway import BUCKET, Gateway
 from benchmarks.ours import ENVIRONMENT
@@ -68,6 +68,11 @@ class Night:
     def rate(self) -> float:
         """Listings a second."""
         return self.rows / self.working_s
+
+    @property
+    def rate_without_asking(self) -> float:
+        """Listings a second of the rest."""
+        return self.rows / max(self.working_s - self.asking_s, 1e-3)
 
 
 @dataclass
@@ -205,14 +210,14 @@ def show(found: dict[str, list[Night]]) -> str:
     heads = "place  night      listings  carried  fetched    known  working s  asking s  listings/s  times cold"
     lines = [f"{heads}  start-up s"]
     for name, nights in found.items():
-        cold = nights[0].rate
+        cold = nights[0]
         for night in nights:
-            without = night.rows / max(night.working_s - night.asking_s, 1e-3)
+            without = night.rate_without_asking / cold.rate_without_asking
             lines.append(
                 f"{name:6} {night.night:10} {night.rows:8,} {night.carried:8,} {night.fetched:8,} {night.known:8,}"
-                f" {night.working_s:10.2f} {night.asking_s:9.2f} {night.rate:11,.0f} {night.rate / cold:11.1f}"
+                f" {night.working_s:10.2f} {night.asking_s:9.2f} {night.rate:11,.0f} {night.rate / cold.rate:11.1f}"
                 f" {night.start_up_s:11.1f}"
-                + (f"   ({without / cold:.1f} times without asking)" if night.night != "cold" else "")
+                + (f"   ({without:.1f} times without asking)" if night.night != "cold" else "")
             )
     return "\n".join(lines)
 
@@ -235,7 +240,7 @@ def main(arguments: Sequence[str]) -> None:
         for name, place in _places(options.places, workload, bundle)
     }
     print(show(found), file=sys.stderr)
-    print(json.dumps({name: [asdict(night) for night in nights] for name, nights in found.items()}))
+    print(report.alone({name: [asdict(night) for night in nights] for name, nights in found.items()}))
 
 
 if __name__ == "__main__":

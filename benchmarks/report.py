@@ -40,6 +40,12 @@ def result(what: str, workload: Workload, models: Mapping[str, Any]) -> dict[str
     }
 
 
+def alone(figures: Mapping[str, Any]) -> str:
+    """What of ours alone was measured, as JSON, with when, on what and by which versions."""
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"made_at": made_at, **figures, "machine": machine(), "versions": _versions(OURS)}, indent=1)
+
+
 def ratios(contestants: Mapping[str, Any]) -> dict[str, float]:
     """Our images/s over each peer's; the peers that ran, whatever else they are called, come after the four."""
     if "local" not in contestants:
