@@ -61,9 +61,10 @@ demo: $(READY)  ## Make a small marketplace, train on it, score two nights (DEMO
 test: lint  ## Every check: style, types, layers, tests
 	$(BIN)/pytest -n 2
 
-kills: $(READY)  ## 40 runs killed again and again, 200 races, with readers looking on: some 20 minutes
+kills: $(READY)  ## 40 runs and 10 trainings killed again and again, 200 races, readers looking on: some 25 minutes
 	$(BIN)/python -m tests.faults.kills
 	$(BIN)/python -m tests.faults.races
+	$(BIN)/python -m tests.faults.trainings
 
 tables: $(READY)  ## Partitions committed to one table by 8 processes, killed again and again: 5 minutes (PARTITIONS=100)
 	$(BIN)/python -m tests.faults.tables $${PARTITIONS:-100}

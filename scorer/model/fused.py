@@ -156,7 +156,8 @@ class PerImage(layers.Layer):  # type: ignore[misc] # Keras's classes come witho
         """
         places = tf.where(mask)
         # One blank image goes along: TensorFlow's fused convolutions refuse a batch of none (oneDNN, 2.21).
-        pixels = tf.concat([tf.gather_nd(images, places), tf.zeros_like(images[:1, 0])], axis=0)
+        blank = tf.zeros((1, *images.shape[2:]), images.dtype)
+        pixels = tf.concat([tf.gather_nd(images, places), blank], axis=0)
         if training and self.augmentation:
             values = tf.cast(pixels, tf.float32)
             for layer in self.augmentation:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from scorer.training.images import Embeddings, ImageCache, Pixels
 from scorer.training.state import replace_file
 
 Progress = Callable[[str], None]
+Mapped = np.memmap[Any, np.dtype[np.float32]]
 
 BATCH = 32
 """Images per pass. The last one is filled up, so that every image is computed by the same kernels."""
@@ -70,12 +72,12 @@ def embed_images(
         values[chosen] = run(pixels=tf.constant(_filled(cache.pixels[chosen])))["embedding"].numpy()[: len(chosen)]
         if start and start % TOLD_EVERY == 0:
             progress(f"{start:,} of {len(slots):,} images embedded.")
-            _mark(graph, start, kept)
-    _mark(graph, len(slots), kept)
+            _mark(graph, start, values, kept)
+    _mark(graph, len(slots), values, kept)
     return Embedded(graph, values)
 
 
-def _opened(shape: tuple[int, int], graph: bytes, folder: Path, kept: Path | None) -> tuple[Embeddings, int]:
+def _opened(shape: tuple[int, int], graph: bytes, folder: Path, kept: Path | None) -> tuple[Mapped, int]:
     """The file, and how many images are done in it."""
     if kept is None:
         # Without a name: the space is free again as soon as nobody looks at the embeddings any more.
@@ -85,11 +87,13 @@ def _opened(shape: tuple[int, int], graph: bytes, folder: Path, kept: Path | Non
     done = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
     if done.get("graph") == _digest(graph) and path.is_file() and path.stat().st_size == 4 * shape[0] * shape[1]:
         return np.memmap(path, np.float32, "r+", shape=shape), int(done["images"])
+    mark.unlink(missing_ok=True)  # before the file is begun anew, or it would vouch for zeros
     return np.memmap(path, np.float32, "w+", shape=shape), 0
 
 
-def _mark(graph: bytes, images: int, kept: Path | None) -> None:
+def _mark(graph: bytes, images: int, values: Mapped, kept: Path | None) -> None:
     if kept is not None:
+        values.flush()  # what it vouches for is on the disk before it
         replace_file(kept / MARK, json.dumps({"graph": _digest(graph), "images": images}).encode())
 
 

@@ -13,6 +13,7 @@ from scorer.errors import Terminal
 from scorer.model.preprocessing import Mask, Matrix
 from scorer.settings import TrainJob
 from scorer.training.curves import Curve, Journal
+from scorer.training.devices import evenly
 from scorer.training.images import Embeddings, Pixels
 from scorer.training.objective import Goal
 from scorer.training.split import Rows, Split
@@ -84,7 +85,9 @@ def fit(
     """Train in place; the weights that did best on the validation rows stay.
 
     A fit that was cut off goes on from its checkpoint and ends with the same weights: the order of the rows follows
-    from seed and pass, and the states of dropout and augmentation are kept with the weights.
+    from seed and pass, and the states of dropout and augmentation are kept with the weights. A model that was built in
+    the scope of several replicas has each batch divided among them; of each pass it leaves out the few last rows that
+    cannot be.
 
     Args:
         model: fresh weights; its outputs by name, in the order of the goal's.
@@ -99,32 +102,45 @@ def fit(
     Raises:
         Terminal: the loss is not finite.
     """
-    optimizer = TwoRates(job.learning_rate, slowly, job.tower_learning_rate / job.learning_rate)
     trained = _side_by_side(model)
-    # No XLA: it compiles anew for each number of images that a batch happens to hold.
-    trained.compile(optimizer, _loss(inputs.goal), jit_compile=False)
-    trained.optimizer.build(trained.trainable_variables)
-    progress = _Passes(trained, checkpoint)
-    validation = inputs.dataset(split.validation, job.batch_rows)
+    # All of it in the scope: an optimizer from outside keeps one state for all replicas, which each of them moves.
+    with model.distribute_strategy.scope():
+        optimizer = TwoRates(job.learning_rate, slowly, job.tower_learning_rate / job.learning_rate)
+        # No XLA: it compiles anew for each number of images that a batch happens to hold.
+        trained.compile(optimizer, _loss(inputs.goal), jit_compile=False)
+        trained.optimizer.build(trained.trainable_variables)
+        return _passes(trained, inputs, split, job, seed, journal, _Passes(trained, checkpoint))
+
+
+def _passes(
+    trained: keras.Model, inputs: Inputs, split: Split, job: TrainJob, seed: int, journal: Journal, progress: "_Passes"
+) -> Curve:
+    """Pass after pass, until they help no more."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    batch_rows, used = evenly(job.batch_rows, replicas), evenly(len(split.training), replicas)
+    validation = inputs.dataset(split.validation, batch_rows)
     while progress.curve.passes < job.epochs and progress.curve.stale < job.patience:
-        order = np.random.default_rng((seed, progress.curve.passes)).permutation(split.training)
-        history = trained.fit(inputs.dataset(order, job.batch_rows), shuffle=False, verbose=0).history
+        order = np.random.default_rng((seed, progress.curve.passes)).permutation(split.training)[:used]
+        history = trained.fit(inputs.dataset(order, batch_rows), shuffle=False, verbose=0).history
         losses = float(history["loss"][0]), float(trained.evaluate(validation, verbose=0))
         if not np.isfinite(losses).all():
             raise Terminal(
-                f"Training of {model.name} diverged: its loss is not finite after {progress.curve.passes + 1} epochs."
+                f"Training of {trained.name} diverged: its loss is not finite after {progress.curve.passes + 1} epochs."
                 " No bundle was written. Try a smaller learning_rate."
             )
         progress.add(*losses)
-        journal.tell(model.name.replace("_", " "), progress.curve)
+        journal.tell(trained.name.replace("_", " "), progress.curve)
     return progress.end()
 
 
 def _side_by_side(model: keras.Model) -> keras.Model:
-    """The same net with its outputs as one matrix [B, O], so that a loss sees them together."""
-    with model.distribute_strategy.scope():
-        matrix = keras.ops.stack(list(model.output.values()), axis=1)
-        return keras.Model(model.input, matrix, name=model.name)
+    """The same net with its outputs as one matrix [B, O], so that a loss sees them together.
+
+    It is made outside of the scope of the devices, and trained inside. One that is made inside has Keras take the mean
+    of the devices' first batches to learn their shape, which fails for masks and for parts of unequal size.
+    """
+    matrix = keras.ops.stack(list(model.output.values()), axis=1)
+    return keras.Model(model.input, matrix, name=model.name)
 
 
 def _loss(goal: Goal) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

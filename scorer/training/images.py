@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def cache_images(
     shape = (max(len(uris), 1), spec.size, spec.size, 3)
     if kept is not None and (found := _kept(kept, shape)) is not None:
         return found
+    if kept is not None:
+        (kept / ACCOUNT).unlink(missing_ok=True)  # before the file is begun anew, or it would vouch for zeros
     pixels = np.memmap((kept or folder) / PIXELS, np.uint8, "w+", shape=shape)
     slots, digests, faults = {}, {}, dict[str, str]()
     owners: dict[str, int] = {}
@@ -112,6 +115,7 @@ def cache_images(
         else:
             slots[uri] = owners[digest]
     if kept is not None:
+        pixels.flush()  # what the account vouches for is on the disk before it
         account = {"slots": slots, "digests": digests, "faults": Counter(faults.values())}
         replace_file(kept / ACCOUNT, json.dumps(account).encode())
     return ImageCache(pixels, slots, digests, Counter(faults.values()))
@@ -119,8 +123,9 @@ def cache_images(
 
 def _kept(folder: Path, shape: tuple[int, int, int, int]) -> ImageCache | None:
     """What an earlier try at the same training decoded, if it came to the end of it."""
-    if not (folder / ACCOUNT).is_file():
+    path = folder / PIXELS
+    if not (folder / ACCOUNT).is_file() or not path.is_file() or path.stat().st_size != math.prod(shape):
         return None
     account = json.loads((folder / ACCOUNT).read_text(encoding="utf-8"))
-    pixels = np.memmap(folder / PIXELS, np.uint8, "r", shape=shape)
+    pixels = np.memmap(path, np.uint8, "r", shape=shape)
     return ImageCache(pixels, account["slots"], account["digests"], Counter(account["faults"]))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ import numpy.typing as npt
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 MARK = "training.json"
-OWN = (MARK, "images", "fits")
+OWN = ("images", "fits", MARK)
+"""In the order in which they are removed: as long as something is left, the folder is still that training's."""
+
 SECONDS_BETWEEN = 10.0
 """Between two checkpoints of one fit: a pass over a few hundred listings takes less time than writing one."""
 
@@ -37,13 +39,18 @@ class State:
         """
         if folder is None:
             return cls()
-        place, text = Path(folder), json.dumps(fingerprint, sort_keys=True)
+        place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        mark = place / MARK
-        if not mark.is_file() or mark.read_text(encoding="utf-8") != text:
+        if not cls.is_kept(folder, fingerprint):
             cls(place).clear()
-            replace_file(mark, text.encode())
+            replace_file(place / MARK, _text(fingerprint).encode())
         return cls(place)
+
+    @staticmethod
+    def is_kept(folder: str | None, fingerprint: Mapping[str, Any]) -> bool:
+        """Whether that training was begun there and has not cleared up after itself; changes nothing."""
+        mark = Path(folder) / MARK if folder is not None else None
+        return mark is not None and mark.is_file() and mark.read_text(encoding="utf-8") == _text(fingerprint)
 
     def images(self) -> Path | None:
         """Folder for decoded images and their embeddings; None where nothing is kept."""
@@ -89,7 +96,7 @@ class Checkpoint:
         partial = self._path.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(partial, self._path)
+            _into_place(file, self._path)
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, npt.NDArray[Any]] | None:
@@ -113,6 +120,17 @@ def listed(name: str, arrays: Arrays) -> list[npt.NDArray[Any]]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file that is there as a whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    with path.with_suffix(".partial").open("wb") as file:
+        file.write(data)
+        _into_place(file, path)
+
+
+def _into_place(partial: BinaryIO, path: Path) -> None:
+    # Flushed first: of a machine that loses power the new name may survive, and what it names not.
+    partial.flush()
+    os.fsync(partial.fileno())
+    os.replace(partial.name, path)
+
+
+def _text(fingerprint: Mapping[str, Any]) -> str:
+    return json.dumps(fingerprint, sort_keys=True)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.partitions import Partition
 from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
+from scorer.model.document import versions_here
 from scorer.model.freezing import freeze
 from scorer.model.readout import MAIN, Readout, read_out
 from scorer.model.towers import build_tower
@@ -82,15 +83,17 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         Transient: the store is out of reach, or an image changed meanwhile. No bundle was written.
     """
     design = _checked(job)
-    insist_on_free_place(job.bundle, store)
     partitions = open_partitions(job, store)
+    fingerprint = _fingerprint(job, partitions)
+    if not State.is_kept(job.state, fingerprint):
+        insist_on_free_place(job.bundle, store)  # else this very training may have been killed right after it wrote it
     with (
         tempfile.TemporaryDirectory(prefix="scorer-train-") as folder,
         Fetcher(store, job.images, job.speed.fetch_concurrency) as fetcher,
     ):
         places = ImagePlaces.of(partitions[0].base, job.sources)
         source = Source(fetcher, places, job.images, job.speed.fetch_concurrency)
-        state = State.open(job.state, _fingerprint(job, partitions))
+        state = State.open(job.state, fingerprint)
         examples = read_examples(partitions, job, design.pixels, source, store, Path(folder), state.images())
         progress(_summary(examples))
         progress(examples.ties.text)
@@ -131,7 +134,7 @@ def _fingerprint(job: TrainJob, partitions: list[Partition]) -> dict[str, Any]:
     """All that the result depends on: a training whose state was kept goes on only if nothing of it changed."""
     settings = job.model_dump(mode="json", exclude={"bundle", "speed", "state", "tensorboard", "name", "version"})
     files = [[file.uri, file.etag] for partition in partitions for file in partition.files]
-    return {"settings": settings, "files": files}
+    return {"settings": settings, "files": files, "versions": versions_here()}
 
 
 def _embedded(

@@ -118,10 +118,10 @@ class Zygote:
 
 
 @contextmanager
-def zygote(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Zygote]:
-    """A zygote that dies with the block, and its children with it."""
+def zygote(folder: Path, environ: Mapping[str, str] | None = None, also: Sequence[str] = ()) -> Iterator[Zygote]:
+    """A zygote that dies with the block, and its children with it; `also` names modules that its children need."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tests.faults.zygote"]
+    command = [sys.executable, "-m", "tests.faults.zygote", *also]
     with open(folder / "zygote.said", "wb") as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
     try:

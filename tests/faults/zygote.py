@@ -4,6 +4,7 @@ It forks before TensorFlow has run its first operation, so every child is as fre
 JSON lines: requests on standard input, `started` and `ended` on standard output.
 """
 
+import importlib
 import json
 import os
 import select
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.shim import Shim
+from tests.faults.training_shim import TrainingShim
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends. Modules that are named as arguments are imported beforehand, too."""
     import tensorflow  # noqa: F401
 
     import scorer.cli
@@ -30,6 +32,8 @@ def main() -> None:
     import scorer.run.worker  # noqa: F401
     from tests import tiny  # noqa: F401
 
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     say({"ready": True, "threads": len(os.listdir("/proc/self/task"))})
     children: dict[int, int] = {}
     buffer = b""
@@ -92,7 +96,8 @@ def run(request: dict[str, Any]) -> int:
         return 0
     barrier = Path(request["barrier"]) if request["barrier"] else None
     kill = (request["kill"][0], request["kill"][1]) if request["kill"] else None
-    shim = Shim(Path(request["log"]), kill, barrier)
+    of = TrainingShim if request["arguments"][0] == "train" else Shim
+    shim = of(Path(request["log"]), kill, barrier)
     shim.install()
     if request["rows_per_file"]:
         from scorer.output.sinks import parquet
