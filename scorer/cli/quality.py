@@ -63,6 +63,9 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="Parquet or CSV file, or a folder of them: what became of the listings.")],
     target: Annotated[str, typer.Option(help="The labels' column that the predictions are held against.")],
     predictions: Predictions = None,
+    output: Annotated[
+        str | None, typer.Option(help="A further output of the predictions, for instance days for prediction_days.")
+    ] = None,
     partition: Partition = None,
     state: State = None,
     job: File = None,
@@ -89,7 +92,7 @@ def evaluate(
         store, columns = plain_store(), list(dict.fromkeys(by or ()))
         named = classes(wanted, last, store)
         known = read_labels(labels, target, store, id_column=id_column, time=time, by=columns, classes=named)
-        found = run(wanted, known, store, by=columns, last=last, listings=listings)
+        found = run(wanted, known, store, by=columns, last=last, listings=listings, output=output)
         if json:
             typer.echo(plain_json.dumps(found.plain(), indent=1))
         else:

@@ -14,7 +14,9 @@ from scorer.telemetry import hushed
 @app.command(epilog=EXIT_CODES)
 def train(
     listings: Listings = None,
-    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="The column to predict. Repeated: further ones, by the same bundle.")
+    ] = None,
     bundle: Annotated[str | None, typer.Option(help="Folder or S3 prefix to write the bundle to.")] = None,
     partition: Annotated[
         list[str] | None, typer.Option(help="Train on this partition. May be repeated.  [default: all]")
@@ -40,7 +42,8 @@ def train(
         flags = named(
             settings,
             listings=listings,
-            target=target,
+            target=target[0] if target else None,
+            further_targets=target[1:] or None if target else None,
             bundle=bundle,
             recipe=recipe,
             fusion=fusion,

@@ -85,6 +85,7 @@ def evaluate(
     by: Sequence[str] = (),
     last: int | None = None,
     listings: str | None = None,
+    output: str | None = None,
 ) -> Evaluation:
     """Hold published predictions, as readers see them now, against labels.
 
@@ -95,10 +96,11 @@ def evaluate(
         by: columns to report by: of the labels, of the predictions, or of the listings.
         last: so many partitions, the last by key; None: all.
         listings: where the columns of `by` are looked up that neither labels nor predictions hold.
+        output: a further output of the predictions, to be held against the labels in place of the main one.
 
     Raises:
         NothingToDo: nothing was published there, or there is no usable label.
-        SettingsError: nobody has a column of `by`.
+        SettingsError: nobody has a column of `by`, or the predictions have no such output.
         InputError: files cannot be read.
     """
     if not len(labels.ids):
@@ -107,7 +109,7 @@ def evaluate(
     meanings = {key: _meaning(version, store) for key, version in versions.items()}
     meaning = list(meanings.values())[-1]
     alike = {key: versions[key] for key, other in meanings.items() if _alike(other, meaning)}
-    sources = Sources(labels, tuple(by), listings, store, meaning)
+    sources = Sources(labels, tuple(by), listings, store, meaning, output)
     seen = np.zeros(len(labels.ids), np.bool_)
     joined = [join(key, version, sources, seen) for key, version in alike.items()]
     return Evaluation(

@@ -34,6 +34,8 @@ class Sources:
     listings: str | None
     store: ObjectStore
     meaning: Meaning
+    output: str | None = None
+    """A further output of a regression, in place of the main one."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,16 @@ class Joined:
     failed: int
 
 
-def columns(meaning: Meaning) -> tuple[str, ...]:
-    """The numbers that are held against a label: prediction and interval, or the probabilities of all classes."""
+def columns(meaning: Meaning, output: str | None = None) -> tuple[str, ...]:
+    """The numbers that are held against a label: prediction and interval, or the probabilities of all classes.
+
+    Raises:
+        SettingsError: classes have no further outputs.
+    """
+    if output is not None:
+        if meaning.task != "regression":
+            raise SettingsError(f"output: {output!r} is none of these predictions', which are of classes.")
+        return (f"{MAIN_OUTPUT}_{output}", *(f"{MAIN_OUTPUT}_{output}_{end}" for end in ("low", "high")))
     if meaning.task == "multiclass":
         return (MAIN_OUTPUT, *(f"{MAIN_OUTPUT}_{name}" for name in meaning.outputs))
     return (MAIN_OUTPUT,) if meaning.task == "binary" else (MAIN_OUTPUT, *ENDS)
@@ -71,8 +81,10 @@ def join(key: str, version: Version, sources: Sources, seen: npt.NDArray[np.bool
     """One partition's predictions beside their labels; notes in `seen` which labels it has predicted."""
     labels = sources.labels
     further = [name for name in sources.by if name not in labels.segments]
-    table = _published(version, [*columns(sources.meaning), *further], sources.store)
-    wanted = columns(sources.meaning)
+    wanted = columns(sources.meaning, sources.output)
+    table = _published(version, [*wanted, *further], sources.store)
+    if wanted[0] not in table.column_names:
+        raise SettingsError(f"output: the predictions of {key} have no column {wanted[0]!r}. Nothing was evaluated.")
     scores = np.stack([_numbers(table, name) for name in wanted], axis=1)
     label = filled(pc.index_in(table.column(ID), value_set=labels.ids), -1)
     predicted = np.isfinite(scores[:, 0])

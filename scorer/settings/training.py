@@ -1,5 +1,6 @@
 """One training job."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -8,6 +9,10 @@ from scorer.settings.base import Settings
 from scorer.settings.job import ImageLimits, ImageSources, Speed
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+OUTPUT_NAME = re.compile("[a-z][a-z0-9_]{0,99}")
+TAKEN = frozenset({"prediction", "low", "high", "class"})
+"""Names that no further output may have; see `scorer.model.readout`."""
 
 
 class TrainJob(Settings):
@@ -19,6 +24,10 @@ class TrainJob(Settings):
 
     target: str
     """The column to predict: a number, or a text or boolean that names a class. Rows without it are left out."""
+
+    further_targets: tuple[str, ...] = ()
+    """Further columns of numbers that the same bundle predicts, as prediction_NAME. No default features. Rows without
+    one of them are left out, too."""
 
     bundle: str
     """Folder or S3 prefix to write the bundle to."""
@@ -178,6 +187,25 @@ class TrainJob(Settings):
 
     speed: Speed = Speed()
     """Concurrency of reading the images."""
+
+    @model_validator(mode="after")
+    def _further_targets_make_sense(self) -> "TrainJob":
+        names = self.further_targets
+        ends = {f"{name}_{end}" for name in names for end in ("low", "high")}
+        for name in names:
+            if not OUTPUT_NAME.fullmatch(name) or name in TAKEN | ends:
+                raise ValueError(
+                    f"further_targets: prediction_{name} cannot be a column of the predictions. A name has lower-case"
+                    f" letters, digits and underscores, begins with a letter and is none of"
+                    f" {', '.join(sorted(TAKEN | ends))}; give the column such a name"
+                )
+        if len({self.target, *names}) <= len(names):
+            raise ValueError("target and further_targets must be different columns")
+        refused = {"task": self.task == "classification", "class_weight": self.class_weight != "none"}
+        refused |= {"cross_validate": self.cross_validate is not None, "fusion all": self.fusion == "all"}
+        if names and (given := [name for name, there in refused.items() if there]):
+            raise ValueError(f"{', '.join(given)}: for one target; further_targets names {len(names)} more")
+        return self
 
     @model_validator(mode="after")
     def _loss_makes_sense(self) -> "TrainJob":

@@ -12,7 +12,7 @@ from scorer.training.members import MANY_ROWS
 from scorer.training.procedure import FUSED, NUMBERS, SHUFFLED
 from scorer.training.sizes import predict_by_size
 from scorer.training.split import Rows
-from scorer.training.ways import Nets, compare_ways, predict_test, ways
+from scorer.training.ways import Nets, compare_ways, predict_output, predict_test, ways
 
 Progress = Callable[[str], None]
 
@@ -71,10 +71,28 @@ def assess(
         progress: gets a line now and then.
     """
     progress("Fitting what the model is compared with.")
+    learning = scheme is not None or (fused.data.design.quick and len(fused.rows) < MANY_ROWS)
     predictions = predict_test(nets, fused, test)
+    sizes = predict_by_size(nets, fused, test) if learning else {len(fused.rows): predictions[FUSED]}
+    crossed = (*tried, *([_crossed(nets, scheme, progress)] if scheme else []))
+    return _measured(fused, test, predictions, sizes, crossed)
+
+
+def assess_output(one: FittedNet, test: Rows) -> Assessment:
+    """The same for one output of a model of several."""
+    predictions = predict_output(one, test)
+    return _measured(one, test, predictions, {len(one.rows): predictions[FUSED]}, ())
+
+
+def _measured(
+    fused: FittedNet,
+    test: Rows,
+    predictions: Mapping[str, Floats],
+    by_size: Mapping[int, Floats],
+    crossed: tuple[Crossed, ...],
+) -> Assessment:
     examples = fused.data.examples
     actual, weights, job = examples.target[test], examples.weight(test), fused.data.job
-    learning = scheme is not None or (fused.data.design.quick and len(fused.rows) < MANY_ROWS)
     return Assessment(
         predictions=predictions,
         models={name: evaluate.measure(actual, predicted, weights) for name, predicted in predictions.items()},
@@ -87,8 +105,8 @@ def assess(
             weights=weights,
             quantile=job.quantile,
         ),
-        by_size=predict_by_size(nets, fused, test) if learning else {len(fused.rows): predictions[FUSED]},
-        crossed=(*tried, *([_crossed(nets, scheme, progress)] if scheme else [])),
+        by_size=by_size,
+        crossed=crossed,
     )
 
 

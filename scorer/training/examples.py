@@ -1,7 +1,7 @@
 """Listings with a known target, their distinct images decoded once, and which of them hang together."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,7 @@ class Examples:
         times: int64 [n], when each listing was, ascending; None where no column says so.
         classes: what the targets name: each is a place in it; none where they are numbers.
         weights: float64 [n], what each listing counts, 1 on average; None: all the same.
+        further: column -> float64 [n], finite, of the further targets.
     """
 
     table: pa.Table
@@ -59,6 +60,7 @@ class Examples:
     times: Rows | None = None
     weights: npt.NDArray[np.float64] | None = None
     classes: tuple[str, ...] = ()
+    further: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -92,7 +94,7 @@ def read_examples(
 
     Args:
         partitions: where the rows are.
-        job: names of target, group, time and weights, images per listing.
+        job: names of targets, group, time and weights, images per listing.
         spec: how images are decoded.
         source: where they come from.
         store: where the rows come from.
@@ -106,7 +108,8 @@ def read_examples(
         StoreUnreachable: the store is down.
     """
     everything = _read(partitions, store, job.time_column)
-    table, target, classes = _with_target(everything, job.target, job.task)
+    table, target, classes = _with_target(_with_all(everything, job.further_targets), job.target, job.task)
+    further = {name: _finite(table, name) for name in job.further_targets}
     objective_of(job, classes)  # refuses what such a target cannot have before a single image is fetched
     named_by = {"weight": job.weight, "time_column": job.time_column}
     for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
@@ -146,6 +149,7 @@ def read_examples(
         times=times,
         weights=weights,
         classes=classes,
+        further=further,
     )
 
 
@@ -165,6 +169,18 @@ def _dated(table: pa.Table, key: str, time_column: str | None) -> pa.Table:
     return table.append_column(time_column, pa.repeat(pa.scalar(steps[time_column]), len(table)))
 
 
+def _with_all(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """The rows that have all of the further targets. Raises ContractError: one of these is no number."""
+    for name in names:
+        column = column_of(table, name, "further_targets")
+        if kind_of(column.type) != "number":
+            raise ContractError(f"further_targets: {name!r} is {column.type}; expected a number. Nothing was trained.")
+        table = table.filter(column.is_valid())
+        if not len(table):
+            raise InputError(f"No row has a value in every one of {', '.join(names)}. Nothing was trained.")
+    return table
+
+
 def _with_target(table: pa.Table, name: str, task: str) -> tuple[pa.Table, npt.NDArray[np.float64], tuple[str, ...]]:
     """The rows that have a target, their targets, and what those name, where they are no numbers."""
     column = column_of(table, name, "target")
@@ -176,6 +192,11 @@ def _with_target(table: pa.Table, name: str, task: str) -> tuple[pa.Table, npt.N
     table = table.filter(column.is_valid())
     if not len(table):
         raise InputError(f"The target {name!r} is null in every row. Nothing was trained.")
+    return table, _finite(table, name), ()
+
+
+def _finite(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """A target without nulls as float64 [n]. Raises ContractError that names the listings whose target is no number."""
     target = floats(table.column(name).combine_chunks())
     if not np.isfinite(target).all():
         bad = [str(listing) for listing in table.column(ID).filter(pa.array(~np.isfinite(target))).to_pylist()]
@@ -183,7 +204,7 @@ def _with_target(table: pa.Table, name: str, task: str) -> tuple[pa.Table, npt.N
             f"The target {name!r} is NaN or infinite in {len(bad):,} rows (listing_id {', '.join(bad[:5])})."
             " Nothing was trained. Correct them, or make them null to leave them out."
         )
-    return table, target, ()
+    return target
 
 
 def _images_of(table: pa.Table, job: TrainJob) -> pa.Array:

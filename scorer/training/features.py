@@ -57,7 +57,7 @@ def select_features(
         ContractError: a column that `features` names can be no feature.
         SettingsError: a column that is named does not exist, is the target, or no column is left.
     """
-    taken = {ID, IMAGES, job.target}
+    taken = {ID, IMAGES, job.target, *job.further_targets}
     for name in (*job.features, *job.exclude):
         column_of(table, name, "features, exclude")
     if job.features:
@@ -197,7 +197,7 @@ def _frequent(values: pa.Array, most: int) -> tuple[str, ...]:
 
 def _insist(table: pa.Table, name: str, taken: set[str]) -> None:
     if name in taken:
-        raise SettingsError(f"features: {name!r} is the id, the images or the target, so it cannot be a feature.")
+        raise SettingsError(f"features: {name!r} is the id, the images or a target, so it cannot be a feature.")
     if kind_of(table.column(name).type) is None:
         raise ContractError(
             f"features: column {name!r} is {table.column(name).type}; expected a number, a boolean or a string."

@@ -1,7 +1,7 @@
 """What comes out of a fit: something that predicts any of the listings, with as many of their images as one likes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import keras
@@ -51,6 +51,7 @@ class FittedNet:
         out_of_fold: float64 [m, O], of each of the rows, by nets that had not seen it; NaN where there is none.
         curves: losses by pass of each net that was trained.
         numbers: the same without images, fitted on the way; None if this is it, or it has none.
+        output: the one that it predicts.
     """
 
     data: Data
@@ -61,6 +62,7 @@ class FittedNet:
     out_of_fold: Floats
     curves: Mapping[str, Curve]
     numbers: "FittedNet | None" = None
+    output: str = OUTPUT
 
     @property
     def target(self) -> TargetTransform:
@@ -68,17 +70,49 @@ class FittedNet:
         return self.prepared.target
 
     @property
+    def targets(self) -> dict[str, TargetTransform]:
+        """The same by output."""
+        return {name: self.prepared.further.get(name, self.prepared.target) for name in self.data.outputs}
+
+    def of(self, output: str) -> "FittedNet":
+        """As the model of this one output alone: what measures a model of one target measures it, too."""
+        if not self.data.examples.further:
+            return self
+        data, prepared, place = self.data, self.prepared, [self.data.outputs.index(output)]
+        examples, job, kind = data.examples, data.job.model_copy(update={"further_targets": ()}), data.kind
+        if output != OUTPUT:
+            examples = replace(examples, target=examples.further[output])
+            job, kind = job.model_copy(update={"target": output}), data.further_kinds[output]
+        return replace(
+            self,
+            data=replace(data, examples=replace(examples, further={}), job=job, kind=kind, further_kinds={}),
+            prepared=replace(
+                prepared,
+                target=self.targets[output],
+                further={},
+                goal=prepared.goal.columns(place),
+                fitting=prepared.fitting.columns(place),
+                offset=prepared.offset[place],
+            ),
+            out_of_fold=self.out_of_fold[:, place],
+            numbers=self.numbers and self.numbers.of(output),
+            output=output,
+        )
+
+    @property
     def epochs(self) -> int:
         """Passes of the longest training among its parts."""
         return max((curve.passes for curve in self.curves.values()), default=0)
 
     def predict(self, rows: Rows, images: int | None = None) -> Floats:
-        """Predictions of the main output, float64 [n]; see `Fitted`."""
-        return self.outputs(rows, images)[OUTPUT]
+        """Predictions of its output, float64 [n]; see `Fitted`."""
+        return self.outputs(rows, images)[self.output]
 
     def raw(self, rows: Rows, images: int | None = None) -> Floats:
-        """Every output side by side, float64 [n, O]."""
-        return np.stack(list(self.outputs(rows, images).values()), axis=1)
+        """Every output side by side, float64 [n, O]; of the model of one output that one."""
+        found = self.outputs(rows, images)
+        names = self.data.outputs if len(self.data.outputs) > 1 else (self.output,)
+        return np.stack([found[name] for name in names], axis=1)
 
     def outputs(self, rows: Rows, images: int | None = None) -> dict[str, Floats]:
         """Every output by name, float64 [n]."""

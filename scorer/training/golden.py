@@ -37,7 +37,7 @@ def golden_rows(fitted: FittedNet, source: Source, seed: int, readout: Readout =
     images = examples.images[rows]
     images[-1] = -1
     raw = fitted.outputs_of(prepared.features[rows], images)
-    scores = read_out(readout, dict.fromkeys(raw, prepared.target), raw).scores
+    scores = read_out(readout, fitted.targets, raw).scores
     table = examples.table.take(pa.array(rows))
     columns = {feature.name: _raw(feature, table.column(feature.name)) for feature in prepared.preprocessing.features}
     return tuple(

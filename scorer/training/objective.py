@@ -63,7 +63,7 @@ def objective_of(job: TrainJob, classes: tuple[str, ...] = ()) -> Objective:
     if classes:
         wrong = {"loss": job.loss != "auto", "target_transform": job.target_transform == "log"}
         wrong |= {"correction": job.correction != "none", "cross_validate": job.cross_validate is not None}
-        wrong["fusion all"] = job.fusion == "all"
+        wrong |= {"fusion all": job.fusion == "all", "further_targets": bool(job.further_targets)}
         if named := [name for name, given in wrong.items() if given]:
             raise SettingsError(
                 f"{', '.join(named)}: for targets that are numbers; {job.target!r} names classes. Nothing was trained."
@@ -119,6 +119,10 @@ class Goal:
     def counts(self) -> Floats:
         """The weights; all alike where they are 0, as those of a few rows may be."""
         return self.weights if self.weights.any() else np.ones(len(self))
+
+    def columns(self, places: list[int]) -> "Goal":
+        """Of some outputs."""
+        return replace(self, values=self.values[:, places])
 
     def take(self, rows: Rows) -> "Goal":
         """Of some listings, in that order."""

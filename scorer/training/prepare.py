@@ -1,7 +1,7 @@
 """From examples to what nets take: what all fits share, and what is fitted on some of the rows alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from scorer.training.split import Rows, Split, latest_times, split_by_time, spli
 from scorer.training.state import State
 
 Progress = Callable[[str], None]
+Kind = Literal["identity", "log"]
 
 NOTHING_KEPT = State()
 
@@ -35,6 +36,7 @@ class Data:
         design: what is built.
         columns: the feature columns.
         kind: how the target is learned.
+        further_kinds: how each of the further ones is.
         embedded: of a tower that stays as it is; None where the fit trains one.
         folder: for large files, until the training ends.
         state: where fits keep checkpoints.
@@ -45,11 +47,12 @@ class Data:
     job: TrainJob
     design: Design
     columns: tuple[str, ...]
-    kind: Literal["identity", "log"]
+    kind: Kind
     embedded: Embedded | None
     folder: Path
     state: State = NOTHING_KEPT
     tag: str = ""
+    further_kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     @property
     def objective(self) -> Objective:
@@ -59,7 +62,7 @@ class Data:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the head's outputs, O of them."""
-        return self.objective.outputs
+        return (*self.objective.outputs, *self.examples.further)
 
     def shuffled(self, seed: int) -> "Data":
         """The same with each listing's images given to another: what a fit gains here, it does not gain by looking."""
@@ -75,6 +78,7 @@ class Prepared:
     Attributes:
         preprocessing: of the features.
         target: transform of the target.
+        further: transforms of the further ones.
         features: float32 [n, F].
         gaps: bool [n] by reason, which listings lack what.
         goal: what is learned.
@@ -89,6 +93,7 @@ class Prepared:
     goal: Goal
     fitting: Goal
     offset: Floats
+    further: Mapping[str, TargetTransform] = field(default_factory=dict)
 
 
 def gather(
@@ -100,22 +105,21 @@ def gather(
     progress: Progress,
     state: State = NOTHING_KEPT,
 ) -> Data:
-    """Choose the feature columns and how the target is learned.
+    """Choose the feature columns and how each target is learned.
 
     Raises:
         SettingsError: a named column does not exist, or none is left; or the target cannot be learned so.
         ContractError: a named column can be no feature.
     """
     columns = select_features(examples.table, examples.partitions, job, progress)
-    chosen = "identity"
-    if not objective_of(job, examples.classes).classes:
-        chosen = TargetTransform.fit(examples.target, _transform_kind(examples.target, job)).kind
-    kind: Literal["identity", "log"] = "log" if chosen == "log" else "identity"
-    return Data(examples, job, design, columns, kind, embedded, folder, state)
+    named = objective_of(job, examples.classes).classes
+    kind: Kind = "identity" if named else _kind(examples.target, job.target, job)
+    further = {name: _kind(target, name, job) for name, target in examples.further.items()}
+    return Data(examples, job, design, columns, kind, embedded, folder, state, further_kinds=further)
 
 
 def prepare(data: Data, rows: Rows) -> Prepared:
-    """Fit features and target on these rows alone, and transform all of them."""
+    """Fit features and targets on these rows alone, and transform all of them."""
     known = data.examples.table.take(pa.array(rows))
     job = data.job
     encodings = Encodings(job.logarithms, job.categories, job.prefixes, bounded=True)
@@ -123,9 +127,13 @@ def prepare(data: Data, rows: Rows) -> Prepared:
     features, gaps = transform_table(preprocessing, data.examples.table)
     objective, examples = data.objective, data.examples
     target = objective.transform(examples.target[rows], data.kind)
-    goal = Goal(objective.goal(examples.target, target), examples.weight(np.arange(len(examples))), objective)
+    kinds, given = data.further_kinds, examples.further
+    further = {name: TargetTransform.fit(given[name][rows], kind) for name, kind in kinds.items()}
+    others = [transform.forward(given[name])[:, None] for name, transform in further.items()]
+    values = np.concatenate([objective.goal(examples.target, target), *others], axis=1)
+    goal = Goal(values, examples.weight(np.arange(len(examples))), objective)
     fitting, offset = goal.balanced(rows) if job.class_weight == "balanced" else (goal, np.zeros(goal.width))
-    return Prepared(preprocessing, target, features, gaps, goal, fitting, offset)
+    return Prepared(preprocessing, target, features, gaps, goal, fitting, offset, further)
 
 
 def hold_out(examples: Examples, job: TrainJob, progress: Progress) -> tuple[Rows, Rows]:
@@ -159,13 +167,18 @@ def stopping_split(data: Data, rows: Rows, seed: int) -> Split:
     return Split(rows[split.training], rows[split.validation], rows[split.test])
 
 
-def _transform_kind(target: Floats, job: TrainJob) -> Literal["auto", "identity", "log"]:
+def _kind(target: Floats, name: str, job: TrainJob) -> Kind:
+    """How targets are learned; auto is decided."""
+    return "log" if TargetTransform.fit(target, _transform_kind(target, name, job)).kind == "log" else "identity"
+
+
+def _transform_kind(target: Floats, name: str, job: TrainJob) -> Literal["auto", "identity", "log"]:
     """The setting, as far as all targets allow: one of zero among the test rows has no logarithm either."""
     if bool((target > 0).all()):
         return job.target_transform
     if job.target_transform == "log":
         raise SettingsError(
-            f"target_transform is log, but {np.count_nonzero(target <= 0):,} targets in {job.target!r} are zero or"
+            f"target_transform is log, but {np.count_nonzero(target <= 0):,} targets in {name!r} are zero or"
             " less. Nothing was trained. Use identity or auto, or make those targets null to leave them out."
         )
     return "identity"

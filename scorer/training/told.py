@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from scorer.errors import SettingsError
 from scorer.model.calibration import Calibration
 from scorer.model.preprocessing import plain
-from scorer.model.readout import MAIN, Readout, Task, ends
+from scorer.model.readout import MAIN, Readout, Target, Task, ends
+from scorer.model.target import TargetTransform
 from scorer.settings import TrainJob
 from scorer.training.calibrate import fit_calibration
 from scorer.training.correction import fit_shift, shifted
@@ -26,45 +27,67 @@ Floats = npt.NDArray[np.float64]
 
 
 def corrected(fitted: FittedNet) -> FittedNet:
-    """The same, its way back to the target's unit shifted by what its predictions out of fold say.
+    """The same, its way back to each target's unit shifted by what its predictions out of fold say.
 
     Under a logarithm as `correction` says; for a quantile so that the share of truths below it is the one asked for,
     which the fit alone gives for listings that it has seen.
     """
+    if fitted.data.objective.classes:
+        return fitted
+    main, *others = (_corrected(fitted.of(output)) for output in fitted.data.outputs)
+    further = dict(zip(fitted.prepared.further, others, strict=True))
+    return replace(fitted, prepared=replace(fitted.prepared, target=main, further=further))
+
+
+def _corrected(fitted: FittedNet) -> TargetTransform:
+    """Of one output."""
     target, quantile = fitted.target, fitted.data.job.quantile
     out_of_fold = fitted.out_of_fold[:, 0]
     rows = np.flatnonzero(np.isfinite(out_of_fold))
-    if not len(rows) or fitted.data.objective.classes:
-        return fitted
+    if not len(rows):
+        return target
     truth, told = _truth(fitted)[rows] * target.scale, out_of_fold[rows] * target.scale
     weights = fitted.data.examples.weight(fitted.rows[rows])
     if quantile is not None:
         shift = weighted_quantile(truth - told, weights, quantile)
     else:
         shift = fit_shift(fitted.data.job.correction if target.kind == "log" else "none", truth, told, weights)
-    return replace(fitted, prepared=replace(fitted.prepared, target=shifted(target, shift)))
+    return shifted(target, shift)
 
 
 def readout_of(fitted: FittedNet) -> Readout:
-    """How the bundle's output is to be read. Raises SettingsError: nobody knows `interval_by` when scoring."""
+    """How the bundle's outputs are to be read. Raises SettingsError: nobody knows `interval_by` when scoring."""
     job, classes = fitted.data.job, fitted.data.objective.classes
     if classes:
         task: Task = "binary" if len(classes) == 2 else "multiclass"
         return Readout(task=task, classes=classes, calibration=_calibration(fitted))
     # A quantile lies at one end of what is likely, so each side has a length of its own.
     tails: Tails = "both" if job.quantile is None else "each"
-    found = fit_intervals(_seen(fitted), job.interval, job.interval_by, tails) if job.interval else None
-    return Readout(intervals={MAIN: found} if found else {})
+    found = {}
+    for output in fitted.data.outputs if job.interval else ():
+        found[output] = fit_intervals(_seen(fitted.of(output)), job.interval, job.interval_by, tails)
+    return Readout(
+        intervals={output: intervals for output, intervals in found.items() if intervals},
+        further={output: _target(fitted.of(output)) for output in fitted.prepared.further},
+    )
+
+
+def _target(fitted: FittedNet) -> Target:
+    """What a further output predicts."""
+    spread = float(np.std(fitted.data.examples.target[fitted.rows]))
+    return Target(column=fitted.output, transform=fitted.target.to_dict(), sd=spread)
 
 
 def held(fitted: FittedNet, readout: Readout, rows: Rows) -> float | None:
     """Share of the truths of listings that it was not fitted on inside their intervals; None without intervals."""
-    if MAIN not in readout.intervals:
+    output = fitted.output
+    if output not in readout.intervals:
         return None
+    own = Readout(intervals={output: readout.intervals[output]})
     actual, by = fitted.data.examples.target[rows], fitted.data.job.interval_by
     segments = {} if by is None else {by: _texts(fitted, by, rows)}
-    raw, targets = {MAIN: fitted.predict(rows)}, {MAIN: fitted.target}
-    low, high = ends(readout, targets, raw, _has_images(fitted, rows), segments)[MAIN]
+    raw, targets = {output: fitted.predict(rows)}, {output: fitted.target}
+    low, high = ends(own, targets, raw, _has_images(fitted, rows), segments)[output]
     return float(((low <= actual) & (actual <= high)).mean())
 
 
@@ -83,15 +106,15 @@ def share_in_words(job: TrainJob, metrics: Mapping[str, Any]) -> str:
     )
 
 
-def in_words(readout: Readout, on_test: float | None) -> str:
-    """What the intervals held, or the probabilities are worth, for people; empty where there is nothing to tell."""
+def in_words(readout: Readout, on_test: float | None, output: str = MAIN) -> str:
+    """What an output's intervals held, or probabilities are worth, for people; empty where there is nothing to tell."""
     if (curve := readout.calibration) is not None and curve.log_loss is not None:
         how = "an isotonic curve" if curve.method == "isotonic" else f"temperature {curve.temperature:.2f}"
         return (
             f"Probabilities are calibrated by {how}: the log loss out of fold is {curve.log_loss:.4f}, without it"
             f" {curve.log_loss_before:.4f}, over {curve.n:,} listings."
         )
-    found = readout.intervals.get(MAIN)
+    found = readout.intervals.get(output)
     if found is None:
         return ""
     seen = "; ".join(f"{band.group} {band.seen}" for band in found.bands[:6])

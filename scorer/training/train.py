@@ -20,10 +20,8 @@ from scorer.model.readout import MAIN, Readout, read_out
 from scorer.model.towers import build_tower
 from scorer.objectstore import ObjectStore
 from scorer.settings import TrainJob
-from scorer.training.assess import Assessment, assess
+from scorer.training.assess import assess
 from scorer.training.augmentation import augmentation_layers
-from scorer.training.card.build import card_files, summary
-from scorer.training.card.make import card_of
 from scorer.training.choice import choose_fusion
 from scorer.training.curves import Journal
 from scorer.training.embed import Embedded, embed_images
@@ -31,14 +29,15 @@ from scorer.training.examples import Examples, open_partitions, read_examples
 from scorer.training.fitted import FittedNet
 from scorer.training.golden import golden_rows
 from scorer.training.images import Source
-from scorer.training.judge_classes import Judged, judge_classes
+from scorer.training.judge_classes import judge_classes
+from scorer.training.judge_numbers import judge_numbers
 from scorer.training.prepare import gather, hold_out
 from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
 from scorer.training.schemes import Schemes
 from scorer.training.split import Rows
 from scorer.training.state import State
-from scorer.training.told import below, held, in_words, readout_of, share_in_words
+from scorer.training.told import readout_of
 from scorer.training.ways import Nets
 
 Progress = Callable[[str], None]
@@ -109,7 +108,8 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         if examples.classes:
             judged = judge_classes(fused, test)
         else:
-            judged = _judge(fused, assess(nets, fused, test, schemes.judging, tried, progress), test, readout)
+            assessment = assess(nets, fused, test, schemes.judging, tried, progress)
+            judged = judge_numbers(fused, test, assessment, readout)
         content = _content(
             fused,
             test,
@@ -148,17 +148,6 @@ def _embedded(
     tower = build_tower(design.pixels.size, design.pixels.scaling, recipe)
     progress(f"Embedding {len(set(examples.cache.slots.values())):,} images by {recipe.image_tower}.")
     return embed_images(tower, examples.cache, folder, progress, state.images())
-
-
-def _judge(fused: FittedNet, assessment: Assessment, test: Rows, readout: Readout) -> Judged:
-    """What is known of a model of numbers, with its card."""
-    job, on_test = fused.data.job, held(fused, readout, test)
-    card = card_of(fused, test, assessment, readout, on_test)
-    metrics = assessment.to_plain() | {"in_their_interval": on_test, "card": summary(card)}
-    if job.quantile is not None:
-        metrics["at_or_below"] = below(fused, test)
-    said = (assessment.text, share_in_words(job, metrics), in_words(readout, on_test))
-    return Judged(metrics, "\n".join(part for part in said if part), card_files(card))
 
 
 def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:
@@ -209,7 +198,7 @@ def _profile(fused: FittedNet, test: Rows, readout: Readout) -> dict[str, Any]:
         examples.table.take(pa.array(fused.rows)),
         fused.prepared.preprocessing,
         target=examples.target[fused.rows],
-        scores=read_out(readout, dict.fromkeys(fused.data.outputs, fused.target), fused.outputs(test)).scores[MAIN],
+        scores=read_out(readout, fused.targets, fused.outputs(test)).scores[MAIN],
         images_used=(examples.images[fused.rows] >= 0).sum(axis=1),
     )
 

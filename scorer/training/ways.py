@@ -68,12 +68,16 @@ class Nets:
 
 def ways(nets: Nets, names: Iterable[str] = PROCEDURES) -> dict[str, Fits]:
     """By name: a constant, ridge and gradient boosting, then the procedures that are named."""
-    data = nets.data
+    return baselines(nets.data) | {name: nets.way(PROCEDURES[name]) for name in names}
+
+
+def baselines(data: Data) -> dict[str, Fits]:
+    """A constant, ridge and gradient boosting, for the target."""
     examples, job = data.examples, data.job
     listings = Listings(
         examples.table, data.columns, examples.target, data.kind, job.categories, examples.weights, job.quantile
     )
-    return {name: of(listings) for name, of in BASELINES.items()} | {name: nets.way(PROCEDURES[name]) for name in names}
+    return {name: of(listings) for name, of in BASELINES.items()}
 
 
 def compare_ways(
@@ -106,3 +110,12 @@ def predict_test(nets: Nets, fused: FittedNet, test: Rows) -> Mapping[str, Float
     seed = fused.data.job.seed
     fitted: dict[str, Predicts] = {name: fit(fused.rows, seed) for name, fit in ways(nets, names).items()}
     return {name: one.predict(test) for name, one in {**fitted, FUSED: InUnits(fused)}.items()}
+
+
+def predict_output(one: FittedNet, test: Rows) -> Mapping[str, Floats]:
+    """The same for one output of a model of several: baselines fitted anew, its own numbers, and itself."""
+    assert one.numbers is not None
+    seed = one.data.job.seed
+    fitted: dict[str, Predicts] = {name: fit(one.rows, seed) for name, fit in baselines(one.data).items()}
+    nets = {NUMBERS: InUnits(one.numbers), FUSED: InUnits(one)}
+    return {name: way.predict(test) for name, way in {**fitted, **nets}.items()}

@@ -73,6 +73,21 @@ def test_the_error_of_every_night_is_told_with_how_many_of_its_predictions_have_
     assert (found.failed, found.predictions_without_label, found.labels_without_prediction) == (1, 3, 0)
 
 
+def test_a_further_output_is_held_against_labels_in_place_of_the_main_one(tmp_path: Path) -> None:
+    publish(str(tmp_path), NIGHTS[0], PRICES, told={"scores": {"days": np.array([101.0, 202.0, 403.0])}})
+    labels = sales(str(tmp_path))
+    assert evaluated(str(tmp_path), labels).overall.mae == 0
+    assert evaluated(str(tmp_path), labels, output="days").overall.mae == pytest.approx(2.0)
+    with pytest.raises(SettingsError, match=r"the predictions of ds=2026-11-01 have no column 'prediction_weeks'"):
+        evaluated(str(tmp_path), labels, output="weeks")
+
+
+def test_classes_have_no_further_outputs(tmp_path: Path) -> None:
+    publish(str(tmp_path), NIGHTS[0], {"a": 0.5}, meaning=Meaning(task="binary", classes=("no", "yes")))
+    with pytest.raises(SettingsError, match="'days' is none of these predictions'"):
+        evaluated(str(tmp_path), write(str(tmp_path), [{"listing_id": "a", "price": 1.0}]), output="days")
+
+
 def test_labels_that_nobody_predicted_are_counted_and_not_only_dropped(root: str) -> None:
     labels = write(root, [{"listing_id": "a", "price": 1.0}, {"listing_id": "elsewhere", "price": 1.0}])
     found = evaluated(root, labels)

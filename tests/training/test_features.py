@@ -61,7 +61,7 @@ def test_features_that_are_named_are_taken_in_their_order() -> None:
     [
         ({"features": ("aera",)}, SettingsError, r"no single column 'aera'\. Known: area,"),
         ({"exclude": ("aera",)}, SettingsError, r"no single column 'aera'"),
-        ({"features": ("price",)}, SettingsError, r"'price' is the id, the images or the target"),
+        ({"features": ("price",)}, SettingsError, r"'price' is the id, the images or a target"),
         ({"features": ("listed_on",)}, ContractError, r"'listed_on' is date32\[day\]; expected a number"),
         ({"exclude": ("area", "city", "seller", "garden")}, SettingsError, r"No column of .* can be a feature"),
     ],

@@ -11,7 +11,7 @@ from scorer.model.content import CARD_MARKDOWN, CARD_PAGE
 from scorer.model.preprocessing import Matrix, Preprocessing
 from scorer.pages.words import count, number, plural
 from scorer.settings import TrainJob
-from scorer.training.card.content import Card, Curve, ModelErrors, Pairs, Segment
+from scorer.training.card.content import Card, Curve, ModelErrors, Pairs, Section, Segment
 from scorer.training.card.markdown import markdown
 from scorer.training.card.measures import (
     Predict,
@@ -54,6 +54,7 @@ class Finished:
         curves: of the trainings.
         crossed: cross-validations, and what they say.
         sizes: test error by listings learned from.
+        further: of the further targets.
     """
 
     job: TrainJob
@@ -71,6 +72,7 @@ class Finished:
     curves: tuple[Curve, ...] = ()
     crossed: tuple[Crossed, ...] = ()
     sizes: Pairs = ()
+    further: tuple[Section, ...] = ()
 
 
 def card_files(card: Card) -> dict[str, bytes]:
@@ -82,7 +84,7 @@ def build(done: Finished) -> Card:
     """The card's content."""
     job, examples, tested = done.job, done.examples, _tested(done)
     found = segments(tested, done.preprocessing.names, job.target)
-    models = tuple(_errors(name, predicted, tested) for name, predicted in done.predictions.items())
+    models = _models(done, tested)
     return Card(
         name=job.name or job.target,
         target=job.target,
@@ -103,7 +105,14 @@ def build(done: Finished) -> Card:
         sizes=done.sizes,
         worst=worst(tested, examples.cache.pixels),
         limits=_limits(done, models[-1], found),
+        further=done.further,
     )
+
+
+def section(done: Finished) -> Section:
+    """What a card says of one more target than its own."""
+    tested = _tested(done)
+    return Section(done.job.target, done.verdict, tested.yardstick, _models(done, tested), done.intervals)
 
 
 def summary(card: Card) -> dict[str, Any]:
@@ -130,6 +139,10 @@ def _tested(done: Finished) -> Tested:
     )
 
 
+def _models(done: Finished, tested: Tested) -> tuple[ModelErrors, ...]:
+    return tuple(_errors(name, predicted, tested) for name, predicted in done.predictions.items())
+
+
 def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
     errors, ours = tested.errors(predicted), tested.errors(tested.predicted)
     low, high = tested.interval(errors)
@@ -142,7 +155,7 @@ def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
 def _about(done: Finished) -> Pairs:
     job, design = done.job, done.design
     return (
-        ("predicts", job.target),
+        ("predicts", ", ".join((job.target, *(one.target for one in done.further)))),
         ("recipe", job.recipe),
         ("fusion", design.fusion),
         ("features", ", ".join(done.preprocessing.names)),

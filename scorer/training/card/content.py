@@ -96,6 +96,30 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Section:
+    """What a card says of a further target.
+
+    Attributes:
+        target: column.
+        verdict: whether the images help.
+        yardstick: the main error.
+        models: errors on the test listings, the bundle's own model last.
+        intervals: how often the interval held the actual value.
+    """
+
+    target: str
+    verdict: str
+    yardstick: Yardstick
+    models: tuple[ModelErrors, ...]
+    intervals: Pairs
+
+    @property
+    def unit(self) -> str:
+        """Behind an error."""
+        return self.yardstick.unit
+
+
+@dataclass(frozen=True)
 class Card:
     """A card, section by section; what is empty or None is left out.
 
@@ -119,6 +143,7 @@ class Card:
         sizes: test error by listings learned from, in words.
         worst: the most wrong first.
         limits: what the model should not be used for, and what its figures do not say.
+        further: of the further targets; the other sections are of the first one.
     """
 
     name: str
@@ -140,6 +165,7 @@ class Card:
     sizes: Pairs
     worst: tuple[Worst, ...]
     limits: tuple[str, ...]
+    further: tuple[Section, ...] = ()
 
     @property
     def unit(self) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from scorer.pages.words import number, visible
-from scorer.training.card.content import Card, Change, Pairs
+from scorer.training.card.content import Card, Change, Pairs, Section
 from scorer.training.card.words import (
     BEHIND,
     CROSS_HEAD,
@@ -45,6 +45,7 @@ def markdown(card: Card) -> bytes:
         _table(MODEL_HEAD, model_rows(card)),
         text(BEHIND, 300),
         *_crossed(card),
+        *(part for one in card.further for part in _further(one)),
         *_changes("What the images do", "images", card.images, card),
         *_changes("What each feature is worth", "feature dealt out anew", card.features, card),
         *_segments(card),
@@ -76,6 +77,12 @@ def _crossed(card: Card) -> list[str]:
         found += [f"## {text(one.title)}, cross-validated", text(scheme, 300)]
         found += [_table(CROSS_HEAD, cross_rows(one.found)), text(one.words, 2000)]
     return found
+
+
+def _further(one: Section) -> list[str]:
+    head = f"## {text(one.target)}: errors on the test listings ({one.yardstick.name})"
+    said = _pairs(f"{text(one.target)}: intervals", one.intervals)
+    return [head, text(one.verdict, 2000), _table(MODEL_HEAD, model_rows(one)), *said]
 
 
 def _changes(title: str, what: str, changes: Sequence[Change], card: Card) -> list[str]:

@@ -57,6 +57,7 @@ def html(card: Card) -> bytes:
         card=card,
         models=model_rows(card),
         behind=BEHIND,
+        further=[(one, model_rows(one)) for one in card.further],
         crossed=[(one, cross_rows(one.found)) for one in card.crossed],
         scatter=scatter(card.calibration),
         curves=[lines(curve, f"curve-{at}") for at, curve in enumerate(card.curves)],

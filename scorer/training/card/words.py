@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scorer.pages.words import count, number
-from scorer.training.card.content import Card, Segment
+from scorer.training.card.content import Card, Section, Segment
 from scorer.training.crossval import CrossValidation, Difference
 
 MODEL_HEAD = ("model", "error", "95 % interval", "behind by", "median APE", "R²", "MAE", "listings")
@@ -15,7 +15,7 @@ BEHIND = (
 )
 
 
-def error(value: float, card: Card) -> str:
+def error(value: float, card: Card | Section) -> str:
     """A main error with its unit."""
     return f"{number(value)}{card.unit}"
 
@@ -52,7 +52,7 @@ def cross_rows(found: CrossValidation) -> list[tuple[str, ...]]:
     ]
 
 
-def model_rows(card: Card) -> list[tuple[str, ...]]:
+def model_rows(card: Card | Section) -> list[tuple[str, ...]]:
     """One row a model, under `MODEL_HEAD`."""
     return [
         (
