@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from scorer.model.classification import LEAST, Classification, classification
 from scorer.training.calibrate import calibrated
+from scorer.training.card.classes import class_card, class_card_files
 from scorer.training.classes import frequencies
 from scorer.training.evaluate import compare_losses
 from scorer.training.fitted import FittedNet
@@ -25,7 +26,7 @@ class Judged:
     Attributes:
         metrics: plain JSON for the bundle.
         text: for people.
-        card: files of the model card; none for classes.
+        card: files of the model card.
     """
 
     metrics: dict[str, Any]
@@ -54,8 +55,10 @@ def judge_classes(fused: FittedNet, test: Rows) -> Judged:
         "test": {name: _plain(one) for name, one in found.items()},
         "images": {**asdict(comparison), "verdict": comparison.verdict},
     }
-    said = (table(found), comparison.verdict, in_words(readout, None))
-    return Judged(metrics, "\n".join(part for part in said if part))
+    words, told = in_words(readout, None), list(models.values())[-1].argmax(axis=1)
+    card = class_card(fused, test, told, found, comparison.verdict, words or "Probabilities are not calibrated.")
+    text = "\n".join(part for part in (table(found), comparison.verdict, words) if part)
+    return Judged(metrics, text, class_card_files(card))
 
 
 def table(models: dict[str, Classification]) -> str:

@@ -181,6 +181,15 @@ def test_where_images_matter_both_together_tell_classes_better_than_either(
     assert told["numbers and images"]["auc"] > told["numbers only"]["auc"]
     assert told["constant (frequencies)"]["log_loss"] == pytest.approx(np.log(len(classes)), abs=0.05)
     assert "log loss is" in judged.text
+    page, plain = (judged.card[name].decode() for name in ("card.html", "card.md"))
+    matrix = plain.split("## What is taken for what")[1].split("##")[0]
+    rows = [line.split("|")[2:-1] for line in matrix.splitlines() if line.startswith(tuple(f"| {n} " for n in classes))]
+    counts = np.array(rows, int)
+    assert counts.sum() == len(TEST)
+    assert counts.sum(axis=1).tolist() == np.bincount(given.examples.target[TEST].astype(int)).tolist()
+    assert np.trace(counts) / len(TEST) == pytest.approx(told["numbers and images"]["accuracy"])
+    assert "Calibration in figures" in page
+    assert judged.text.splitlines()[-1] in plain.replace("\\", "")
 
 
 def test_balanced_weights_leave_the_probabilities_what_the_listings_are(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Puts a card together from what a training has at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,10 +90,10 @@ def build(done: Finished) -> Card:
         target=job.target,
         verdict=done.verdict,
         yardstick=tested.yardstick,
-        about=(*_about(done), *done.about),
-        data=_data(examples),
+        about=(*about(job, done.design, done.preprocessing, [one.target for one in done.further]), *done.about),
+        data=data(examples),
         leaks=examples.ties.text,
-        split=_split(done),
+        split=split(examples, done.known, done.test, job),
         models=models,
         crossed=done.crossed,
         images=image_changes(tested, done.predict),
@@ -152,19 +152,20 @@ def _errors(name: str, predicted: Floats, tested: Tested) -> ModelErrors:
     return ModelErrors(name, metrics, tested.mean(errors), low, high, behind)
 
 
-def _about(done: Finished) -> Pairs:
-    job, design = done.job, done.design
+def about(job: TrainJob, design: Design, preprocessing: Preprocessing, further: Sequence[str] = ()) -> Pairs:
+    """What the model is; `further` are targets beside the job's own."""
     return (
-        ("predicts", ", ".join((job.target, *(one.target for one in done.further)))),
+        ("predicts", ", ".join((job.target, *further))),
         ("recipe", job.recipe),
         ("fusion", design.fusion),
-        ("features", ", ".join(done.preprocessing.names)),
+        ("features", ", ".join(preprocessing.names)),
         ("images", f"the first {job.max_images} of a listing, {design.pixels.size} pixels square"),
         ("seed", str(job.seed)),
     )
 
 
-def _data(examples: Examples) -> Pairs:
+def data(examples: Examples) -> Pairs:
+    """What it learned from."""
     faults = ", ".join(f"{reason} {amount:,}" for reason, amount in sorted(examples.cache.faults.items()))
     keys = [key for key in examples.partitions if key]
     usable = (examples.images >= 0).any(axis=1)
@@ -175,21 +176,28 @@ def _data(examples: Examples) -> Pairs:
         ("distinct images", count(len(set(examples.cache.slots.values())))),
         ("listings with a usable image", f"{100 * float(usable.mean()):.1f} %"),
         *((("images not used", faults),) if faults else ()),
-        (
-            "target: lowest, median, highest",
-            ", ".join(number(float(value)) for value in np.quantile(examples.target, [0, 0.5, 1])),
-        ),
+        _target(examples),
     )
 
 
-def _split(done: Finished) -> str:
-    sizes = f"{count(len(done.known))} listings to learn from, {count(len(done.test))} to test"
-    if done.examples.times is None:
+def _target(examples: Examples) -> tuple[str, str]:
+    if not examples.classes:
+        values = np.quantile(examples.target, [0, 0.5, 1])
+        return "target: lowest, median, highest", ", ".join(number(float(value)) for value in values)
+    counts = np.bincount(examples.target.astype(np.int64), minlength=len(examples.classes))
+    shares = zip(examples.classes, counts / counts.sum(), strict=True)
+    return "classes", ", ".join(f"{name} {100 * part:.1f} %" for name, part in shares)
+
+
+def split(examples: Examples, known: Rows, test: Rows, job: TrainJob) -> str:
+    """How the listings were divided."""
+    sizes = f"{count(len(known))} listings to learn from, {count(len(test))} to test"
+    if examples.times is None:
         return f"{sizes}, dealt out at random, whole groups at a time."
-    known, test = (_latest(done.examples, rows, str(done.job.time_column)) for rows in (done.known, done.test))
+    learned, tested = (_latest(examples, rows, str(job.time_column)) for rows in (known, test))
     return (
-        f"{sizes}, by {done.job.time_column}: what is learned from is of {known} or earlier; what is tested, or hangs"
-        f" together with a listing that is, is later, up to {test}."
+        f"{sizes}, by {job.time_column}: what is learned from is of {learned} or earlier; what is tested, or hangs"
+        f" together with a listing that is, is later, up to {tested}."
     )
 
 

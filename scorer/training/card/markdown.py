@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from scorer.pages.words import number, visible
-from scorer.training.card.content import Card, Change, Pairs, Section
+from scorer.training.card.content import Card, Change, Curve, Pairs, Section
 from scorer.training.card.words import (
     BEHIND,
     CROSS_HEAD,
@@ -36,13 +36,13 @@ def markdown(card: Card) -> bytes:
     parts = [
         f"# Model card: {text(card.name)}",
         text(card.verdict, 2000),
-        *_pairs("What it is", card.about),
-        *_pairs("Data", card.data),
+        *pairs("What it is", card.about),
+        *pairs("Data", card.data),
         text(card.leaks, 2000),
         "## Split",
         text(card.split, 2000),
         f"## Errors on the test listings ({card.yardstick.name})",
-        _table(MODEL_HEAD, model_rows(card)),
+        table(MODEL_HEAD, model_rows(card)),
         text(BEHIND, 300),
         *_crossed(card),
         *(part for one in card.further for part in _further(one)),
@@ -50,8 +50,9 @@ def markdown(card: Card) -> bytes:
         *_changes("What each feature is worth", "feature dealt out anew", card.features, card),
         *_segments(card),
         *_calibration(card),
-        *_pairs("Intervals", card.intervals),
-        *_curves(card),
+        *pairs("Intervals", card.intervals),
+        *learned(card.curves),
+        *pairs("Error by listings learned from", card.sizes),
         *_worst(card),
         "## Limits",
         "\n".join(f"- {text(limit, 1000)}" for limit in card.limits),
@@ -59,15 +60,16 @@ def markdown(card: Card) -> bytes:
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose cells are texts."""
+    lines = ["| " + " | ".join(text(cell) for cell in head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(text(cell) for cell in row) + " |" for row in rows)])
 
 
-def _pairs(title: str, pairs: Pairs) -> list[str]:
-    return (
-        [f"## {title}", "\n".join(f"- **{text(name)}**: {text(value, 300)}" for name, value in pairs)] if pairs else []
-    )
+def pairs(title: str, found: Pairs) -> list[str]:
+    """A heading with a list, or nothing."""
+    items = "\n".join(f"- **{text(name)}**: {text(value, 300)}" for name, value in found)
+    return [f"## {title}", items] if found else []
 
 
 def _crossed(card: Card) -> list[str]:
@@ -75,14 +77,14 @@ def _crossed(card: Card) -> list[str]:
     for one in card.crossed:
         scheme = f"{one.found.scheme}; behind {one.found.ours} by"
         found += [f"## {text(one.title)}, cross-validated", text(scheme, 300)]
-        found += [_table(CROSS_HEAD, cross_rows(one.found)), text(one.words, 2000)]
+        found += [table(CROSS_HEAD, cross_rows(one.found)), text(one.words, 2000)]
     return found
 
 
 def _further(one: Section) -> list[str]:
     head = f"## {text(one.target)}: errors on the test listings ({one.yardstick.name})"
-    said = _pairs(f"{text(one.target)}: intervals", one.intervals)
-    return [head, text(one.verdict, 2000), _table(MODEL_HEAD, model_rows(one)), *said]
+    said = pairs(f"{text(one.target)}: intervals", one.intervals)
+    return [head, text(one.verdict, 2000), table(MODEL_HEAD, model_rows(one)), *said]
 
 
 def _changes(title: str, what: str, changes: Sequence[Change], card: Card) -> list[str]:
@@ -90,29 +92,30 @@ def _changes(title: str, what: str, changes: Sequence[Change], card: Card) -> li
         (one.what, error(one.error, card), change(one.rise), interval(one.low, one.high, signed=True))
         for one in changes
     ]
-    return [f"## {title}", _table((what, "error", "rise", "95 % interval"), rows)] if rows else []
+    return [f"## {title}", table((what, "error", "rise", "95 % interval"), rows)] if rows else []
 
 
 def _segments(card: Card) -> list[str]:
     found = ["## Errors by segment"] if card.segments else []
     for column, rows in card.columns:
-        found += [f"### {text(column)}", _table(SEGMENT_HEAD, segment_rows(rows, card))]
+        found += [f"### {text(column)}", table(SEGMENT_HEAD, segment_rows(rows, card))]
     return found
 
 
 def _calibration(card: Card) -> list[str]:
     rows = [(number(point.predicted), number(point.actual), point.n) for point in card.calibration]
-    return ["## Calibration", _table(("mean prediction", "mean actual value", "listings"), rows)] if rows else []
+    return ["## Calibration", table(("mean prediction", "mean actual value", "listings"), rows)] if rows else []
 
 
-def _curves(card: Card) -> list[str]:
+def learned(curves: Sequence[Curve]) -> list[str]:
+    """How the trainings went."""
     rows = [
         (curve.name, len(curve.training), number(curve.training[-1]), number(min(curve.validation)))
-        for curve in card.curves
+        for curve in curves
         if curve.training and curve.validation
     ]
-    found = ["## Learning", _table(("network", "epochs", "last training loss", "least validation loss"), rows)]
-    return (found if rows else []) + _pairs("Error by listings learned from", card.sizes)
+    found = ["## Learning", table(("network", "epochs", "last training loss", "least validation loss"), rows)]
+    return found if rows else []
 
 
 def _worst(card: Card) -> list[str]:
@@ -121,4 +124,4 @@ def _worst(card: Card) -> list[str]:
         for one in card.worst
     ]
     head = ("listing", "actual", "predicted", "error", "images")
-    return ["## Missed most", _table(head, rows)] if rows else []
+    return ["## Missed most", table(head, rows)] if rows else []
