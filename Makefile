@@ -49,8 +49,8 @@ RESOLVE = $(COMPILE) pyproject.toml --group dev -o requirements-dev.lock \
   && $(COMPILE) --group docs --constraints requirements-dev.lock -o requirements-docs.lock
 
 .PHONY: help demo test kills tables lint format schemas docs image bench bench-quick bench-smoke bench-nights \
-        bench-accuracy bench-lock fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock ray ray-lock hadolint page \
-        lock lock-check clean
+        bench-accuracy bench-cluster bench-lock fuzz nights foreign faults audit airflow airflow-lock mlflow mlflow-lock \
+        ray ray-lock hadolint page lock lock-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, uncha
 	for one in nights lookups; do \
 	  $(BIN)/python -m benchmarks.$$one > benchmarks/results/$$one.new && \
 	  mv benchmarks/results/$$one.new benchmarks/results/$$one.json || exit 1; done
+
+bench-cluster: $(READY) $(RAY)/.ready  ## Two Ray workers beside two cores and Ray Data; how it would grow: 25 minutes
+	$(BIN)/python -m benchmarks.cluster > /dev/null
+	$(BIN)/python -m benchmarks.growth > /dev/null
 
 bench-accuracy: $(READY)  ## Errors of every fusion on the demo's market, or on BENCH_LISTINGS=FOLDER: half an hour
 	$(BIN)/python -m benchmarks.accuracy > /dev/null

@@ -61,6 +61,7 @@ class PeerRunner:
         size: side of its square.
         most_images: distinct images.
         tune: further NAME=JSON.
+        python: of the environment that the peer runs in.
         outs: what each run wrote: Parquet of listing_id and prediction.
     """
 
@@ -70,6 +71,7 @@ class PeerRunner:
     size: int
     most_images: int
     tune: tuple[str, ...] = ()
+    python: Path = PEERS_PYTHON
     outs: list[Path] = field(default_factory=list)
 
     def run(self, rows: int) -> Sample:
@@ -81,7 +83,7 @@ class PeerRunner:
         """
         folder = self.workload.runs / f"{self.peer.script}-{uuid.uuid4().hex[:8]}"
         table = self.workload.listings(rows, self.most_images) / tables.KEY / "listings.parquet"
-        command = [*(_namespace() if self.peer.namespace else ()), str(PEERS_PYTHON), "-m"]
+        command = [*(namespace() if self.peer.namespace else ()), str(self.python), "-m"]
         command += [f"benchmarks.peers.{self.peer.script}", "--table", str(table), "--model", str(self.model)]
         command += ["--size", str(self.size), "--out", str(folder / "out")]
         for value in (*self.peer.tune, *self.tune):
@@ -147,7 +149,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @cache
-def _namespace() -> tuple[str, ...]:
+def namespace() -> tuple[str, ...]:
     """The prefix of a command that gets a network namespace of its own; empty where the kernel does not allow it."""
     command = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--map-root-user", "--net")
     try:

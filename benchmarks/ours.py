@@ -25,6 +25,8 @@ class Ours:
         most_images: distinct images; listings beyond them name images again, 4,096 rows (a unit) apart at least.
         server: read everything from there; None: local files.
         settings: further `--set NAME=VALUE`.
+        launcher: what precedes the job's module; a Ray driver needs another environment and a network of its own.
+        tree: it starts further processes.
     """
 
     workload: Workload
@@ -32,6 +34,8 @@ class Ours:
     most_images: int
     server: Gateway | None = None
     settings: tuple[str, ...] = ()
+    launcher: tuple[str, ...] = (sys.executable, "-m")
+    tree: bool = False
     batch_images: int = 0
     """Images a forward pass, as the last run's plan had it."""
 
@@ -48,14 +52,16 @@ class Ours:
         run_id = uuid.uuid4().hex[:8]
         folder = self.workload.runs / run_id
         listings, out = self._places(rows, folder, run_id)
-        command = [sys.executable, "-m", "jobs.score", "--listings", listings, "--partition", tables.KEY]
+        command = [*self.launcher, "jobs.score", "--listings", listings, "--partition", tables.KEY]
         command += ["--bundle", str(self.bundle), "--predictions", f"{out}/predictions", "--state", f"{out}/state"]
         # The gateway overlooks the condition of a conditional PUT, which the job finds out and refuses.
         single = ("single_writer=true",) if self.server else ()
         for setting in (*self.settings, *single):
             command += ["--set", setting]
         environment = {**ENVIRONMENT, **(self.server.environment if self.server else {})}
-        sample = watch.run(command, folder / "log", environment=environment)
+        if self.tree:
+            environment |= {"PYTHONPATH": str(watch.CHECKOUT), "BENCH_OWN_CPU": str(folder / "own-cpu")}
+        sample = watch.run(command, folder / "log", environment=environment, tree=self.tree)
         self._check(run_id, folder, rows)
         self.outs.append(folder / "predictions" / tables.KEY)
         return sample

@@ -34,8 +34,8 @@ def result(what: str, workload: Workload, models: Mapping[str, Any]) -> dict[str
         },
         "ratio": {name: ratios(found.get("contestants", {})) for name, found in models.items()},
         "machine": machine(),
-        "versions": {"ours": _versions(OURS), "peers": _peer_versions()},
-        "images": _images(workload),
+        "versions": {"ours": _versions(OURS), "peers": versions_in(PEERS_PYTHON, THEIRS)},
+        "images": images(workload),
         "models": dict(models),
     }
 
@@ -123,18 +123,20 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return {name: metadata.version(name) for name in packages}
 
 
-def _peer_versions() -> dict[str, str]:
-    if not PEERS_PYTHON.exists():
+def versions_in(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
+    """Of what another environment has, as its interpreter finds it; nothing where it is not there."""
+    if not python.exists():
         return {}
     program = (
-        f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {THEIRS}}}))"
+        f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {packages}}}))"
     )
-    answer = subprocess.run([str(PEERS_PYTHON), "-c", program], check=True, capture_output=True, text=True)
+    answer = subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True)
     versions: dict[str, str] = json.loads(answer.stdout)
     return versions
 
 
-def _images(workload: Workload) -> dict[str, Any]:
+def images(workload: Workload) -> dict[str, Any]:
+    """What was scored."""
     sizes = sorted(path.stat().st_size for path in (workload.folder / "images").iterdir())
     source = "a folder of JPEGs" if os.environ.get("BENCH_IMAGES") else "generated, 720x480"
     return {"source": source, "distinct": len(sizes), "median_bytes": sizes[len(sizes) // 2]}

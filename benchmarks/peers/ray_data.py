@@ -4,12 +4,8 @@ Recipe: Ray's guides "Working with images" (a table of URIs: the `download` expr
 and "Perform inference" (a class in `map_batches`, so that the model is loaded once an actor). Tuning: see TUNING.
 """
 
-import fcntl
 import io
 import os
-import socket
-import struct
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ import ray
 from PIL import Image
 from ray.data.expressions import download
 
+from benchmarks.peers import loopback
 from benchmarks.peers.fused import Model, work
 
 TUNING: dict[int, dict[str, Any]] = {
@@ -74,7 +71,7 @@ def main() -> None:
             image.draft("RGB", (size, size))
         return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
 
-    _alone_on_loopback()
+    loopback.bring_up()
     ray.init(
         address="local",  # never a cluster that an earlier run left behind
         num_cpus=len(os.sched_getaffinity(0)) + tuning["more_cpus"],
@@ -98,14 +95,6 @@ def main() -> None:
     )
     scores.write_parquet(wanted.out)
     ray.shutdown()
-
-
-def _alone_on_loopback() -> None:
-    """In a network namespace of its own (see the harness) loopback starts down; elsewhere this changes nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh", b"lo", 0x1 | 0x40)  # IFF_UP | IFF_RUNNING
-        with suppress(PermissionError):
-            fcntl.ioctl(control, 0x8914, request)  # SIOCSIFFLAGS
 
 
 if __name__ == "__main__":

@@ -169,6 +169,11 @@ def test_one_process_a_cluster_and_three_shards_give_the_same_rows(
     assert outcome(market, "shards") == alone
 
 
+def test_no_more_workers_are_asked_for_than_there_are_units(wanted: Job, market: Market) -> None:
+    manifest = score_partition(wanted.model_copy(update={"rows_per_unit": ROWS}))
+    assert (manifest.units, manifest.profile.cores) == (1, 1)
+
+
 def test_a_worker_that_is_killed_is_replaced_and_its_units_go_to_others(
     wanted: Job, market: Market, alone: tuple[pa.Table, pa.Table]
 ) -> None:

@@ -34,7 +34,8 @@ def ready(start: Start, known: Known | None) -> Iterator[Crew]:
     wanted = start.job.ray
     cluster.join(wanted)
     try:
-        number = wanted.workers or cluster.room(wanted)
+        # More workers than units would idle, and take their share of `requests_together` from those that do not.
+        number = min(wanted.workers or cluster.room(wanted), len(start.plan.units))
         force = Workforce(Errand.of(start, number), number, start, known)
         try:
             yield Crew(force.run, Spread(number, number * wanted.cores, number * wanted.gpus))
