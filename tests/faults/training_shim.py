@@ -6,8 +6,6 @@ from typing import Any
 
 from tests.faults.shim import STORE_CALLS, Shim
 
-PHASES = ("read", "embed", "fit", "judge", "bundle", "clear")
-
 ASKED = 3
 """Every so manieth pass is kept: small nets end before the ten seconds that lie between two checkpoints are over."""
 

@@ -17,16 +17,18 @@ from scorer.run.report.content import content
 from scorer.run.report.journal import write
 from scorer.run.report.observer import html
 from scorer.run.report.series import series_page
-from scorer.training.card.build import build, card_files
+from scorer.training.card.build import build, card_files, section
+from scorer.training.card.classes import class_card_files
 from tests.run.report import made
 from tests.run.report.test_page import HOSTILE
 from tests.run.report.test_series import nights
 from tests.training.test_card import finished
+from tests.training.test_class_card import card as class_card
 
 SHOTS = Path(os.environ.get("PAGE_SHOTS", "page-shots"))
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-PAGES = ("published", "warned", "refused", "failed", "stopped", "series", "card")
+PAGES = ("published", "warned", "refused", "failed", "stopped", "series", "card", "class-card")
 WIDTHS = (390, 1400)
 
 DRAWN = """() => [...document.querySelectorAll('svg[role=img]')].map(svg => {
@@ -58,7 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(entry, state, ObjectStore())
     series = series_page(state, "s3://market/predictions", 30, None, ObjectStore())
     (folder / "series.html").write_text(series, encoding="utf-8")
-    (folder / "card.html").write_bytes(card_files(build(finished()))["card.html"])
+    one = build(finished(further=(section(finished()),)))
+    (folder / "card.html").write_bytes(card_files(one)["card.html"])
+    (folder / "class-card.html").write_bytes(class_card_files(class_card())["card.html"])
     return folder
 
 
