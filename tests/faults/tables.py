@@ -12,10 +12,12 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +126,14 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> Outcome:
     """The whole campaign; see the module."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    outcome, lock = Outcome(), threading.Lock()
+    outcome, lock, children = Outcome(), threading.Lock(), threading.Lock()
     over = threading.Event()
+
+    def ended(child: ForkServerProcess) -> bool:
+        # One thread at a time: a start looks after all children, too, and of two that read how a child ended only one
+        # is told; the other takes it for lost.
+        with children:
+            return child.exitcode is not None
 
     def drive(number: int) -> None:
         chance = random.Random(f"{campaign.seed} {number}")
@@ -134,8 +142,10 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> Outcome:
             dies_at = None if last else chance.randrange(1, POINTS_A_PARTITION * 3)
             said = Path(tempfile.mkdtemp(prefix="said-"), "point")
             child = context.Process(target=_child, args=(campaign, dict(environ), number, dies_at, str(said)))
-            child.start()
-            child.join()
+            with children:
+                child.start()
+            while not ended(child):
+                time.sleep(0.02)
             with lock:
                 outcome.starts += 1
                 if child.exitcode == -signal.SIGKILL:
