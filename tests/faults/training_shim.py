@@ -7,7 +7,7 @@ from typing import Any
 from tests.faults.shim import STORE_CALLS, Shim
 
 ASKED = 3
-"""Every so manieth pass is kept: small nets end before the ten seconds that lie between two checkpoints are over."""
+"""One pass in so many is kept: small nets end before the ten seconds that lie between two checkpoints are over."""
 
 
 class TrainingShim(Shim):

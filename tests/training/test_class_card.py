@@ -1,6 +1,7 @@
 """The card of a bundle of classes: the table of mistakes, and names that stay names."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,27 +13,26 @@ from tests.training.reading import PageReader
 HOSTILE = ("<script>alert(1)</script>", "a|b\n# owned", "![x](http://evil/x)")
 
 
-def card(names: tuple[str, ...] = HOSTILE, **changes: object) -> ClassCard:
+def card(names: tuple[str, ...] = HOSTILE) -> ClassCard:
     counts = np.arange(len(names) ** 2).reshape(len(names), -1)
     head, rows = confusion(names, counts)
-    values: dict[str, object] = {
-        "name": names[0],
-        "verdict": "The images help.",
-        "about": (("predicts", names[1]),),
-        "data": (("classes", ", ".join(names)),),
-        "leaks": "Nothing leaks.",
-        "split": "dealt out",
-        "models": tuple((name, *["1"] * (len(MODEL_HEAD) - 1)) for name in ("constant", "ours")),
-        "each": tuple((name, *["1"] * (len(EACH_HEAD) - 1)) for name in names),
-        "confusion_head": head,
-        "confusion": rows,
-        "meaning": f"probability of {names[1]}",
-        "calibrated": "Probabilities are calibrated by temperature 1.20.",
-        "calibration": (Point(0.2, 0.1, 40), Point(0.7, 0.8, 60)),
-        "curves": (Curve("fused", (1.0, 0.5), (1.1, 0.7)),),
-        "limits": (f"It knows these classes and no other: {', '.join(names)}.",),
-    }
-    return ClassCard(**{**values, **changes})  # type: ignore[arg-type] # fields by name
+    return ClassCard(
+        name=names[0],
+        verdict="The images help.",
+        about=(("predicts", names[1]),),
+        data=(("classes", ", ".join(names)),),
+        leaks="Nothing leaks.",
+        split="dealt out",
+        models=tuple((name, *["1"] * (len(MODEL_HEAD) - 1)) for name in ("constant", "ours")),
+        each=tuple((name, *["1"] * (len(EACH_HEAD) - 1)) for name in names),
+        confusion_head=head,
+        confusion=rows,
+        meaning=f"probability of {names[1]}",
+        calibrated="Probabilities are calibrated by temperature 1.20.",
+        calibration=(Point(0.2, 0.1, 40), Point(0.7, 0.8, 60)),
+        curves=(Curve("fused", (1.0, 0.5), (1.1, 0.7)),),
+        limits=(f"It knows these classes and no other: {', '.join(names)}.",),
+    )
 
 
 def test_a_matrix_counts_each_class_by_what_it_was_told_to_be() -> None:
@@ -65,7 +65,7 @@ def test_class_names_stay_texts_whatever_is_in_them() -> None:
 
 
 def test_what_is_not_there_is_left_out() -> None:
-    files = class_card_files(card(confusion=(), curves=(), calibration=(Point(0.5, 0.5, 3),)))
+    files = class_card_files(replace(card(), confusion=(), curves=(), calibration=(Point(0.5, 0.5, 3),)))
     assert "Nothing is taken for another class." in files["card.html"].decode()
     assert "Nothing is taken for another class." in files["card.md"].decode()
     assert "Learning" not in files["card.html"].decode()
