@@ -4,11 +4,12 @@ Settings, manifests and logs hold a table's name and nothing else: credentials s
 """
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from scorer.errors import CredentialsRefused, ScorerError, SettingsError, StoreUnreachable
 
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
+Result = TypeVar("Result")
+
 SCHEME = "iceberg:"
 
 SPELLED = re.compile(r"iceberg:([\w-]+)((?:\.[\w-]+)+)\.([\w-]+)(?:@(\d{1,19}))?")
 
 PEERS = frozenset({"botocore", "google", "pyiceberg", "requests", "sqlalchemy", "thrift", "urllib3"})
 """Packages whose errors say that a catalog, or the store of its metadata, did not do what it was asked."""
+
+PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds before what others may have made meanwhile is tried again."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def catalog(name: str) -> "Catalog":
             'Tables need the extra iceberg: pip install "scorer[iceberg]". Nothing was started.'
         ) from None
     with asked(f"The catalog {name}"):
-        return load_catalog(name)
+        return made(lambda: load_catalog(name))
 
 
 def load(name: TableName) -> "Table":
@@ -88,6 +94,22 @@ def load(name: TableName) -> "Table":
         except NoSuchTableError:
             pass
     raise NoSuchTableError(str(name))
+
+
+def made(make: Callable[[], Result]) -> Result:
+    """What `make` returns, after up to five tries.
+
+    Processes that start at the same time all find a new SQL catalog without its own tables, without the namespace. Each
+    makes them, one succeeds, and the others get the database's bare error: a second look finds them made.
+    """
+    for pause in PAUSES:
+        try:
+            return make()
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "sqlalchemy":
+                raise
+        time.sleep(pause)
+    return make()
 
 
 @contextmanager

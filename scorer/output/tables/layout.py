@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from scorer.contracts import built_in
 from scorer.errors import SettingsError, StoreUnreachable
-from scorer.tables import TableName, asked, catalog, load
+from scorer.tables import TableName, asked, catalog, load, made
 
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
@@ -110,16 +110,21 @@ def _opened(name: TableName, schema: pa.Schema, partition: str) -> "Table":
     except NoSuchTableError:
         pass
     found = catalog(name.catalog)
-    with asked(f"The table {name}"):
+
+    def created() -> "Table":
+        # Between a look and what follows, another process may have made the very same.
         try:
             if not found.namespace_exists(name.identifier[:-1]):
                 found.create_namespace(name.identifier[:-1])
         except NamespaceAlreadyExistsError:
-            pass  # made by another between the two requests
+            pass
         try:
             return _created(name, schema, partition)
         except TableAlreadyExistsError:
             return load(name)
+
+    with asked(f"The table {name}"):
+        return made(created)
 
 
 def _created(name: TableName, schema: pa.Schema, partition: str) -> "Table":
