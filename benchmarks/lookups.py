@@ -5,8 +5,10 @@
 
 The store is written by the product's own functions, in files as eleven nights would leave them. It is looked up in a
 process of its own as a run does: first whether they are known, for the plan, then their values; unit by unit, 16,384
-keys at a time, three quarters of them known, spread over the whole store. Twice: with nothing of the store in the page
-cache, and again.
+keys at a time, three quarters of them known. Three kinds of partition: one whose images came together (one of several
+that share the store), one of which a twentieth is new every night, so that the known lie among 200 nights, fewer among
+the older, and one whose images are spread over the whole store, the worst. Each twice: with nothing of the store in the
+page cache, and again.
 """
 
 import argparse
@@ -31,7 +33,10 @@ HERE = Path(__file__).parent
 SIZE = 256
 TOWER = "0" * 32
 AT_ONCE = 16_384
+KINDS = ("together", "turnover", "spread")
 TIMES = ("first", "again")
+NIGHTS = 200
+TURNOVER = 0.05
 SETTINGS = Embeddings(dtype="float16", max_gb=1000.0)
 
 
@@ -66,15 +71,38 @@ def write(folder: Path, rows: int) -> None:
         first += size
 
 
-def look_up(folder: Path, rows: int, sought: int) -> dict[str, float]:
-    """Seconds and memory of this process."""
+def places_of(kind: str, rows: int, sought: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """What a partition asks for, as places among the rows in the order in which they came; beyond `rows`: unknown.
+
+    In the order in which the listings stand in their table, which says nothing of when an image came.
+    """
     random = np.random.default_rng(1)
-    places = random.integers(0, rows * 4 // 3, sought).astype(np.int64)
+    unknown = rows + np.arange(sought // 4)
+    number = sought - len(unknown)
+    if kind == "together":
+        known = rows // 3 + np.arange(number)
+    elif kind == "turnover":
+        per_night = rows // NIGHTS
+        ages = np.arange(NIGHTS)
+        share = np.exp(-TURNOVER * ages)
+        counts = np.minimum(per_night, (number * share / share.sum()).astype(int))
+        nights = [rows - (age + 1) * per_night + random.permutation(per_night)[: counts[age]] for age in ages]
+        known = np.concatenate(nights)
+    else:
+        known = random.permutation(rows)[:number]
+    return random.permutation(np.concatenate([known, unknown])).astype(np.int64)
+
+
+def look_up(folder: Path, rows: int, sought: int, kind: str) -> dict[str, float]:
+    """Seconds and memory of this process."""
+    places = places_of(kind, rows, sought)
+    sought = len(places)
     keys = _mixed(places.astype(np.uint64))
+    del places
     before = most = _anonymous()
     began = time.perf_counter()
     store = _store(folder)
-    store.open(sought)
+    store.open()
     opened = time.perf_counter() - began
     for start in range(0, sought, AT_ONCE):
         store.knows(keys[start : start + AT_ONCE])
@@ -125,20 +153,23 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--work", type=Path, default=HERE / ".work" / "lookups")
-    parser.add_argument("--look-up", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--look-up", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.look_up:
-        print(json.dumps(look_up(options.work, options.rows, options.keys)))
+        print(json.dumps(look_up(options.work, options.rows, options.keys, options.look_up)))
         return
     try:
         began = time.perf_counter()
         write(options.work, options.rows)
         size = sum(path.stat().st_size for path in options.work.rglob("*.arrow"))
         print(f"written {size / 1e9:.2f} GB in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        command = [sys.executable, "-m", "benchmarks.lookups", "--look-up", "--work", str(options.work)]
-        command += ["--rows", str(options.rows), "--keys", str(options.keys)]
-        _forget(options.work)
-        found = {when: json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for when in TIMES}
+        command = [sys.executable, "-m", "benchmarks.lookups", "--work", str(options.work)]
+        command += ["--rows", str(options.rows), "--keys", str(options.keys), "--look-up"]
+        found = {}
+        for kind in KINDS:
+            _forget(options.work)
+            printed = (subprocess.run([*command, kind], check=True, stdout=subprocess.PIPE).stdout for _ in TIMES)
+            found[kind] = dict(zip(TIMES, map(json.loads, printed), strict=True))
         print(report.alone({"gb": round(size / 1e9, 2), **found}))
     finally:
         shutil.rmtree(options.work, ignore_errors=True)

@@ -1,13 +1,16 @@
-"""One file of the store: rows sorted by key, in blocks that are used where they lie, each row with its own checksum.
+"""One file of the store: rows as they came, in blocks that are used where they lie, each row with its own checksum.
 
-Arrow IPC, uncompressed: memory-mapped, a look-up touches the pages of its rows and no other. A file cannot be read
+What a run wrote together, the next one asks for together. So rows are not sorted by key, which would scatter those of a
+partition over the whole file: a look-up touches the pages of its rows, and those lie side by side.
+
+Arrow IPC, uncompressed, memory-mapped. A file cannot be read
 whole to be checked (5 GB for ten million embeddings), so each row carries a checksum over key and values, and a row
 that is used is checked then. A torn, foreign or damaged file thus costs time and never a score.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,14 +34,16 @@ Values = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Block:
-    """Embeddings sorted by the high half of their key.
+    """Embeddings in the order in which they were kept.
 
     Attributes:
-        high: uint64 [n], ascending.
+        high: uint64 [n].
         low: uint64 [n].
         check: uint64 [n], over key and values.
         used: uint32 [n], the last day, since 1970, on which somebody is known to have asked for it.
         values: [n, D].
+        file: that these lie in; None: they are in memory.
+        offset: of the values, in bytes from the file's beginning.
     """
 
     high: Halves
@@ -46,6 +51,8 @@ class Block:
     check: Halves
     used: npt.NDArray[np.uint32]
     values: Values
+    file: Path | None = None
+    offset: int = 0
 
     def __len__(self) -> int:
         return len(self.high)
@@ -60,10 +67,8 @@ class Block:
 
 
 def made(high: Halves, low: Halves, values: Values, used: npt.NDArray[np.uint32]) -> Block:
-    """Rows in the order of their keys, with their checksums. Memory: a copy of the values."""
-    order = np.argsort(high, kind="stable")
-    high, low, values = high[order], low[order], np.ascontiguousarray(values[order])
-    return Block(high, low, checksums(high, low, values), used[order], values)
+    """Rows with their checksums."""
+    return Block(high, low, checksums(high, low, values), used, values)
 
 
 def checksums(high: Halves, low: Halves, values: Values) -> Halves:
@@ -109,12 +114,15 @@ def read(path: Path, size: int, stored: str, tower: str) -> list[Block]:
         InputError: it breaks off, or is no such file.
     """
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        source = pa.memory_map(str(path))
+        first = source.read_buffer(1).address if source.size() else 0
+        reader = pa.ipc.open_file(source)
         if reader.schema.metadata != _schema(size, stored, tower).metadata:
             raise InputError("it is of another format or image tower")
         if not reader.schema.equals(_schema(size, stored, tower)):
             raise InputError("its columns are not those of the format")
-        return [_block(reader.get_batch(number), size, stored) for number in range(reader.num_record_batches)]
+        blocks = [_block(reader.get_batch(number), size, stored) for number in range(reader.num_record_batches)]
+        return [replace(block, file=path, offset=block.values.ctypes.data - first) for block in blocks]
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise InputError(f"it is no whole Arrow file: {' '.join(str(error).split())[:200]}") from None
 
@@ -170,24 +178,3 @@ def _array(column: pa.Array, kind: Any) -> npt.NDArray[Any]:
         raise InputError("it holds nulls")
     size = np.dtype(kind).itemsize
     return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * size)
-
-
-def look_up(blocks: Sequence[Block], high: Halves, low: Halves) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
-    """Where keys are: the number of the block, -1 where there is none, and the row within it.
-
-    One sorted search a block, over those keys alone that lie in its range: 2 million keys a second.
-    """
-    order = np.argsort(high, kind="stable")
-    sought, rest = high[order], low[order]
-    where, row = np.full(len(high), -1, np.int32), np.zeros(len(high), np.intp)
-    for number, block in enumerate(blocks):
-        if not len(block):
-            continue
-        first = np.searchsorted(sought, block.high[0])
-        stop = np.searchsorted(sought, block.high[-1], side="right")
-        at = np.minimum(np.searchsorted(block.high, sought[first:stop]), len(block) - 1)
-        # Two keys of one high half: only the first is found, the other's image is computed again.
-        hit = (block.high[at] == sought[first:stop]) & (block.low[at] == rest[first:stop])
-        places = order[first:stop][hit]
-        where[places], row[places] = number, at[hit]
-    return where, row

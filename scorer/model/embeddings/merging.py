@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from scorer.model.embeddings.block import ROWS_PER_BLOCK, Block, look_up
+from scorer.model.embeddings.block import ROWS_PER_BLOCK, Block
+from scorer.model.embeddings.index import Index
 from scorer.objectstore import ObjectStore, join
 
 MOST_FILES = 12
@@ -36,7 +37,7 @@ def chosen(sizes: Sequence[int], limit: int) -> list[int]:
 
 
 def merged(blocks: Sequence[Block], asked: npt.NDArray[np.uint64], today: int, limit: int | None) -> Iterator[Block]:
-    """All sound rows of these blocks in the order of their keys, each key once.
+    """All sound rows of these blocks as they lie, one block after the other, each key once.
 
     Args:
         blocks: of the files that will be replaced.
@@ -53,11 +54,12 @@ def merged(blocks: Sequence[Block], asked: npt.NDArray[np.uint64], today: int, l
     high, low = (np.concatenate([getattr(block, half) for block in blocks]) for half in ("high", "low"))
     used = np.concatenate([block.used for block in blocks])
     starts = np.cumsum([0, *lengths])
-    where, at = look_up(blocks, asked[:, 0], asked[:, 1])
+    where, at = Index.of(blocks).look_up(asked)
     used[starts[where[where >= 0]] + at[where >= 0]] = today
     order = np.lexsort((-used.astype(np.int64), low, high))
     high, low = high[order], low[order]
     order = order[np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])] if len(order) else order
+    order.sort()
     if limit is not None:
         per_row = blocks[0].values.shape[1] * blocks[0].values.itemsize + 28
         room = int(KEEP_SHARE * limit / per_row)

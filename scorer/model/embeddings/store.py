@@ -7,7 +7,7 @@ one first and removes the others then; who had just listed those finds them gone
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from scorer.errors import InputChanged, StoreUnreachable, Terminal
 from scorer.model.embeddings import block, merging
-from scorer.model.embeddings.ahead import read_ahead
+from scorer.model.embeddings.ahead import Ahead
 from scorer.model.embeddings.block import Block
 from scorer.model.embeddings.cache import LocalCopies
+from scorer.model.embeddings.index import Index
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join
 from scorer.settings import Embeddings, EmbeddingType
 
@@ -77,7 +78,7 @@ class EmbeddingStore:
         self._settings, self._store, self._warn = settings, store, warn
         self._stored: EmbeddingType = settings.dtype
         self._files: list[File] = []
-        self._blocks: list[Block] = []
+        self._index, self._ahead = Index.of([]), Ahead([])
         self._fresh: list[tuple[Keys, Floats]] = []
         self._asked: list[Keys] = []
         self._written = 0
@@ -91,26 +92,23 @@ class EmbeddingStore:
     @property
     def rows(self) -> int:
         """Embeddings that were there when it was opened."""
-        return sum(len(rows) for rows in self._blocks)
+        return len(self._index.high)
 
-    def open(self, sought: int = 0) -> None:
-        """Map the files that are there now; those that are not whole, or not ours, are ignored with a warning.
-
-        Args:
-            sought: about how many embeddings will be taken. For many the system begins to read the files as a whole.
-        """
+    def open(self) -> None:
+        """Map the files that are there now; those that are not whole, or not ours, are ignored with a warning."""
         try:
             listed = self._store.list_all(self._uri)
         except FAILURES as error:
             self._warn(f"The embedding store cannot be listed ({error}). Every image is computed.")
             return
         own = [info for info in listed if info.uri.startswith(f"{self.folder}/") and info.uri.endswith(".arrow")]
+        own.sort(key=lambda info: (info.modified, info.uri))  # what came together stays together when files are merged
         copies = LocalCopies(self._uri, self._tower, self._settings.cache, self._store)
         for info in own:
             self._map(info, copies)
         copies.forget_all_but(file_name(info.uri) for info in own)
-        self._blocks = [rows for file in self._files for rows in file.blocks]
-        read_ahead([(file.path, file.size) for file in self._files], sought)
+        blocks = [rows for file in self._files for rows in file.blocks]
+        self._index, self._ahead = Index.of(blocks), Ahead(blocks)
         others = {info.uri.removeprefix(f"{self._uri}/").partition("/")[0] for info in listed} - {self._tower}
         if others and not own:
             self._warn(
@@ -119,31 +117,35 @@ class EmbeddingStore:
             )
 
     def knows(self, keys: Keys) -> Mask:
-        """Which of these keys are in the store, by their keys alone; `take` looks closer. They count as used today."""
+        """Which of these keys are in the store, by their keys alone; `take` looks closer. They count as used today.
+
+        For whoever looks all through first: the system begins to read what will be taken.
+        """
         self._asked.append(keys)
-        where, _ = block.look_up(self._blocks, keys[:, 0], keys[:, 1])
+        where, rows = self._index.look_up(keys)
+        self._ahead.want(where, rows)
         return np.asarray(where >= 0)
 
     def take(self, keys: Keys) -> tuple[Mask, Floats]:
         """Which of these keys have an embedding that is as it was written, and these: float32 [n, D], else zeros."""
         known = np.zeros(len(keys), bool)
         values = np.zeros((len(keys), self._size), np.float32)
-        there = self._fill(self._blocks, np.arange(len(keys)), keys, known, values)
+        there = self._fill(self._index, np.arange(len(keys)), keys, known, values)
         damaged = there[~known[there]]
-        for rows in self._blocks if len(damaged) else ():  # another file may have it, too
-            self._fill([rows], damaged[~known[damaged]], keys, known, values)
+        for rows in self._index.blocks if len(damaged) else ():  # another file may have it, too
+            self._fill(Index.of([rows]), damaged[~known[damaged]], keys, known, values)
         if len(damaged):
             self._warn(f"{len(damaged):,} embeddings of the store {self.folder} are damaged and are not used.")
         return known, values
 
     def _fill(
-        self, blocks: Sequence[Block], wanted: npt.NDArray[np.intp], keys: Keys, known: Mask, values: Floats
+        self, index: Index, wanted: npt.NDArray[np.intp], keys: Keys, known: Mask, values: Floats
     ) -> npt.NDArray[np.intp]:
         """Take some keys from some blocks into their places; those that are there at all, sound or not."""
-        where, rows = block.look_up(blocks, keys[wanted, 0], keys[wanted, 1])
+        where, rows = index.look_up(keys[wanted])
         for number in np.unique(where[where >= 0]):
             hit = where == number
-            found, places = blocks[number].take(rows[hit]), wanted[hit]
+            found, places = index.blocks[number].take(rows[hit]), wanted[hit]
             sound = found.sound()
             known[places[sound]] = True
             values[places[sound]] = found.values if sound.all() else found.values[sound]
@@ -179,8 +181,8 @@ class EmbeddingStore:
         keys, values = np.concatenate([some for some, _ in fresh]), np.concatenate([some for _, some in fresh])
         with np.errstate(over="ignore"):
             stored = values.astype(self._stored)
-        keys, first = np.unique(keys, axis=0, return_index=True)
-        stored = stored[first]
+        first = np.sort(np.unique(keys, axis=0, return_index=True)[1])  # as they came
+        keys, stored = keys[first], stored[first]
         fits = np.isfinite(stored).all(axis=1)
         keys, stored = keys[fits], stored[fits]
         if len(keys):
@@ -248,7 +250,7 @@ class NothingKept(EmbeddingStore):
         """Never."""
         return False
 
-    def open(self, sought: int = 0) -> None:
+    def open(self) -> None:
         """There is nothing."""
 
     def close(self) -> None:

@@ -107,7 +107,7 @@ class Known:
             self._look_at(some)
         if self.survey.rows_computed:
             with self.tools.stages("open embeddings"):
-                self.store.open(sum(int(unit.fetched.sum()) for unit in self.survey.units.values()))
+                self.store.open()
             for unit in self.survey.units.values():
                 self._look_up(unit)
         found = Survey()

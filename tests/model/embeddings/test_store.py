@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.model.embeddings import EmbeddingStore, merging
-from scorer.model.embeddings.block import Block, checksums, look_up, made
+from scorer.model.embeddings import EmbeddingStore, block, merging
+from scorer.model.embeddings.block import Block, checksums, made
+from scorer.model.embeddings.index import Index
 from scorer.objectstore import ObjectStore, join
 from scorer.settings import Embeddings
 from tests.conftest import Bucket
@@ -99,28 +100,47 @@ def test_a_store_in_a_bucket_is_copied_once(bucket: Bucket, tmp_path: Path, monk
     assert not [path for path in Path(cache).rglob("*") if path.is_file()]
 
 
-def test_a_store_of_which_much_is_sought_is_read_ahead_as_a_whole_and_one_of_which_little_is_not(
+def test_a_block_of_which_much_is_wanted_is_read_ahead_as_a_whole_and_of_another_single_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("scorer.model.embeddings.block.ROWS_PER_BLOCK", 10_000)
     keys, values = some(20_000)
-    put(str(tmp_path), keys[:10_000], values[:10_000])
-    put(str(tmp_path), keys[10_000:], values[10_000:])
-    read: list[int] = []
+    put(str(tmp_path), keys, values)
+    (file,) = tmp_path.rglob("*.arrow")
+    read: list[bytes] = []
     advise = os.posix_fadvise
 
     def noted(handle: int, start: int, length: int, advice: int) -> None:
-        assert (start, length, advice) == (0, 0, os.POSIX_FADV_WILLNEED)
-        read.append(os.fstat(handle).st_size)
+        assert advice == os.POSIX_FADV_WILLNEED
+        read.append(file.read_bytes()[start : start + length])
         advise(handle, start, length, advice)
 
     monkeypatch.setattr(os, "posix_fadvise", noted)
-    store = EmbeddingStore(str(tmp_path), TOWER, SIZE, Embeddings(), ObjectStore(), Said())
-    store.open(sought=10)
-    assert read == []
-    store = EmbeddingStore(str(tmp_path), TOWER, SIZE, Embeddings(), ObjectStore(), Said())
-    store.open(sought=1_000)
-    assert len(read) == 2
+    store = opened(str(tmp_path))
+    assert store.knows(keys[9_998:10_001]).all()
+    assert read == [values[row].tobytes() for row in (9_998, 9_999, 10_000)]
+    read.clear()
+    store.knows(keys[100:1_000])
+    assert read == [values[:10_000].tobytes()]
+    store.knows(keys)
+    assert read == [values[:10_000].tobytes(), values[10_000:].tobytes()]
     assert store.take(keys)[0].all()
+
+
+def test_what_came_together_lies_together_also_when_files_were_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A night asks for one partition, and the disk reads pages, not rows."""
+    monkeypatch.setattr("scorer.model.embeddings.merging.ROWS_PER_BLOCK", 300)
+    keys, values = some(2_000)
+    for start in range(0, 2_000, 100):
+        put(str(tmp_path), keys[start : start + 100], values[start : start + 100])
+    largest = max(tmp_path.rglob("*.arrow"), key=lambda path: path.stat().st_size)
+    blocks = block.read(largest, SIZE, "float32", TOWER)
+    assert [len(rows) for rows in blocks[:-1]] == [300] * (len(blocks) - 1)
+    assert len(blocks) > 2
+    lying = np.concatenate([rows.values for rows in blocks])
+    assert (lying == values[: len(lying)]).all()
 
 
 def test_float16_is_rounded_at_once_so_that_a_fresh_embedding_scores_like_a_stored_one(tmp_path: Path) -> None:
@@ -161,8 +181,10 @@ def test_an_embedding_that_is_damaged_in_one_file_is_taken_from_another(tmp_path
     whole = file.read_bytes()
     damaged = bytearray(whole)
     damaged[whole.index(values[7].tobytes())] ^= 1
-    for name in ("a" * 32, "f" * 32):
-        file.with_name(f"{name}.arrow").write_bytes(damaged)
+    for name, older in (("a" * 32, 100), ("f" * 32, -100)):
+        other = file.with_name(f"{name}.arrow")
+        other.write_bytes(damaged)
+        os.utime(other, (file.stat().st_mtime - older,) * 2)
     assert store.take(keys)[0].all()
     said = Said()
     known, found = opened(str(tmp_path), said).take(keys)
@@ -316,7 +338,10 @@ def test_a_look_up_never_gives_a_row_of_another_key(stored: list[int], sought: l
     stored_keys = np.array([[n % 3, n] for n in stored], np.uint64).reshape(-1, 2)
     sought_keys = np.array([[n % 3, n] for n in sought], np.uint64).reshape(-1, 2)
     parts = [block_of(part) for part in np.array_split(stored_keys, blocks)]
-    where, row = look_up(parts, sought_keys[:, 0].copy(), sought_keys[:, 1].copy())
+    where, row = Index.of(parts).look_up(sought_keys)
+    found = {tuple(key) for key, number in zip(sought_keys.tolist(), where.tolist(), strict=True) if number >= 0}
+    firsts = {high: (high, low) for high, low in reversed(stored_keys.tolist())}
+    assert found == set(firsts.values()) & {tuple(key) for key in sought_keys.tolist()}
     for (high, low), number, at in zip(sought_keys.tolist(), where.tolist(), row.tolist(), strict=True):
         if number >= 0:
             assert (int(parts[number].high[at]), int(parts[number].low[at])) == (high, low)
