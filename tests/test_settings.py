@@ -44,6 +44,7 @@ def test_flags_win_over_environment_and_environment_over_yaml(tmp_path: Path) ->
         ({"speed.batch_images": "0"}, "greater than 0 (got '0')"),
         ({"images.truncated": "maybe"}, "images.truncated: Input should be 'corrupt' or 'use'"),
         ({"speed": "fast"}, "speed: Input should be a valid dictionary"),
+        ({"sources.buckets": "shop"}, """sources.buckets: a list is written as ["shop"] (got 'shop')."""),
     ],
 )
 def test_what_is_wrong_with_a_setting_is_said_by_its_name(flags: dict[str, Any], said: str) -> None:

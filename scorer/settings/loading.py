@@ -14,6 +14,9 @@ from scorer.settings.base import Settings
 
 ENVIRONMENT_PREFIX = "SCORER_"
 
+LISTS = ("tuple_type", "list_type", "frozen_set_type", "set_type")
+"""What pydantic calls the problem where a list was expected."""
+
 Model = TypeVar("Model", bound=Settings)
 
 
@@ -109,6 +112,8 @@ def _explain(kind: type[Settings], error: ValidationError) -> str:
         else:
             given = re.sub(r"//[^/@]*@", "//...@", str(problem["input"])[:80])  # a password in a URL
             said = f"{problem['msg']} (got {given!r})."
+            if problem["type"] in LISTS and isinstance(problem["input"], str):
+                said = f"a list is written as {json.dumps([given])} (got {given!r})."
         problems.setdefault(name, []).append(said)
     lines = [f"  {name}: {' Or: '.join(said)}" for name, said in problems.items()]
     return "\n".join([f"The settings do not fit ({kind.__name__}). Nothing was started.", *lines])

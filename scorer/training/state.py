@@ -1,17 +1,22 @@
 """What a training keeps on disk so that one that is killed goes on from there, and ends with the same figures."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+from scorer.errors import SettingsError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -21,6 +26,35 @@ OWN = ("images", "fits", MARK)
 
 SECONDS_BETWEEN = 10.0
 """Between two checkpoints of one fit: a pass over a few hundred listings takes less time than writing one."""
+
+
+@contextmanager
+def alone_in(folder: str | None) -> Iterator[None]:
+    """Nobody else trains in that folder meanwhile. Who is killed has let go of it.
+
+    Raises:
+        SettingsError: somebody does.
+    """
+    if folder is None:
+        yield
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"Another training is at work in {folder} (state). Nothing was started, and that one is not disturbed."
+                " Wait for it, or name a folder of its own."
+            ) from None
+        except OSError as error:
+            # Network file systems that cannot lock a folder: there it is the user's to keep trainings apart.
+            if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        yield
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from scorer.training.profile import profile
 from scorer.training.recipes import Design, design_of
 from scorer.training.schemes import Schemes
 from scorer.training.split import Rows
-from scorer.training.state import State
+from scorer.training.state import State, alone_in
 from scorer.training.told import readout_of
 from scorer.training.ways import Nets
 
@@ -76,7 +76,7 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         progress: gets a line of text now and then.
 
     Raises:
-        SettingsError: a setting names what does not exist.
+        SettingsError: a setting names what does not exist, or another training is at work in the state's folder.
         BundleError: there is something else where the bundle should go; nothing was read.
         InputError: the listings cannot be trained on; the message says why.
         Transient: the store is out of reach, or an image changed meanwhile. No bundle was written.
@@ -84,12 +84,13 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
     design = _checked(job)
     partitions = open_partitions(job, store)
     fingerprint = _fingerprint(job, partitions)
-    if not State.is_kept(job.state, fingerprint):
-        insist_on_free_place(job.bundle, store)  # else this very training may have been killed right after it wrote it
     with (
+        alone_in(job.state),
         tempfile.TemporaryDirectory(prefix="scorer-train-") as folder,
         Fetcher(store, job.images, job.speed.fetch_concurrency) as fetcher,
     ):
+        if not State.is_kept(job.state, fingerprint):
+            insist_on_free_place(job.bundle, store)  # else this very training may have been killed after it wrote it
         places = ImagePlaces.of(partitions[0].base, job.sources)
         source = Source(fetcher, places, job.images, job.speed.fetch_concurrency)
         state = State.open(job.state, fingerprint)

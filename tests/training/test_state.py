@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -5,9 +9,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
+from scorer.errors import SettingsError
 from scorer.training import state
 from scorer.training.curves import Curve, Journal
-from scorer.training.state import Checkpoint, State, listed, numbered
+from scorer.training.state import Checkpoint, State, alone_in, listed, numbered
 
 
 def test_a_checkpoint_gives_back_what_was_kept(tmp_path: Path) -> None:
@@ -64,6 +69,30 @@ def test_what_another_training_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert (tmp_path / "notes.txt").read_text() == "mine"
     other.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_two_trainings_do_not_share_a_folder_and_one_that_was_killed_has_let_go_of_it(tmp_path: Path) -> None:
+    code = """if True:
+        import sys, time
+        from scorer.training.state import alone_in
+        with alone_in(sys.argv[1]):
+            print("in", flush=True)
+            time.sleep(600)
+    """
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(SettingsError, match="Nothing was started"),
+            alone_in(str(tmp_path)),
+        ):
+            pass
+    finally:
+        os.kill(other.pid, signal.SIGKILL)
+        other.communicate()
+    with alone_in(str(tmp_path)):
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_curve_knows_its_best_pass_and_survives_a_checkpoint() -> None:
