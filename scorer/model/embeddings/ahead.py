@@ -1,4 +1,4 @@
-"""Parts of a store that are read as a whole, in their order, before single rows of them are asked for."""
+"""Reading ahead in a store of embeddings: what the plan finds wanted is on its way from the disk before it is taken."""
 
 import contextlib
 import os
@@ -43,8 +43,9 @@ class Ahead:
                 parts = [(block.offset, size)]
             else:
                 parts = [(block.offset + at * row, row) for at in rows[where == number].tolist()]
-            if sum(length for _, length in parts) <= self._left:
-                self._left -= sum(length for _, length in parts)
+            cost = sum(max(length, PAGE) for _, length in parts)  # nothing less than a page is read
+            if cost <= self._left:
+                self._left -= cost
                 _read(block.file, parts)
 
 

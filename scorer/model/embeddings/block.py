@@ -3,9 +3,9 @@
 What a run wrote together, the next one asks for together. So rows are not sorted by key, which would scatter those of a
 partition over the whole file: a look-up touches the pages of its rows, and those lie side by side.
 
-Arrow IPC, uncompressed, memory-mapped. A file cannot be read
-whole to be checked (5 GB for ten million embeddings), so each row carries a checksum over key and values, and a row
-that is used is checked then. A torn, foreign or damaged file thus costs time and never a score.
+Arrow IPC, uncompressed, memory-mapped. A file cannot be read whole to be checked (5 GB for ten million embeddings), so
+each row carries a checksum over key and values, and a row that is used is checked then. A torn, foreign or damaged file
+thus costs time and never a score.
 """
 
 import hashlib

@@ -59,7 +59,7 @@ def merged(blocks: Sequence[Block], asked: npt.NDArray[np.uint64], today: int, l
     order = np.lexsort((-used.astype(np.int64), low, high))
     high, low = high[order], low[order]
     order = order[np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])] if len(order) else order
-    order.sort()
+    order.sort()  # as they lie, which is as they came
     if limit is not None:
         per_row = blocks[0].values.shape[1] * blocks[0].values.itemsize + 28
         room = int(KEEP_SHARE * limit / per_row)

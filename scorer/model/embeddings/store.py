@@ -44,7 +44,6 @@ class File:
 
     uri: str
     size: int
-    path: Path
     blocks: tuple[Block, ...]
 
 
@@ -206,7 +205,7 @@ class EmbeddingStore:
         except FAILURES as error:
             self._warn(f"{info.uri} of the embedding store is not used: {error}. What it held is computed anew.")
         else:
-            self._files.append(File(info.uri, info.size, path, tuple(blocks)))
+            self._files.append(File(info.uri, info.size, tuple(blocks)))
 
     def _write(self, blocks: Iterable[Block]) -> bool:
         try:
@@ -232,7 +231,7 @@ class EmbeddingStore:
         """Merge the files that were mapped when this run began; its own wait for the next one."""
         limit = int(self._settings.max_gb * 1e9) - self._written
         chosen = merging.chosen([file.size for file in self._files], limit)
-        files = [self._files[number] for number in chosen]
+        files = [self._files[number] for number in sorted(chosen)]  # the older first, as they were mapped
         if not files or self._broken:
             return
         asked = np.concatenate(self._asked) if self._asked else np.zeros((0, 2), np.uint64)

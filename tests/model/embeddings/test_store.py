@@ -133,8 +133,9 @@ def test_what_came_together_lies_together_also_when_files_were_merged(
     """A night asks for one partition, and the disk reads pages, not rows."""
     monkeypatch.setattr("scorer.model.embeddings.merging.ROWS_PER_BLOCK", 300)
     keys, values = some(2_000)
-    for start in range(0, 2_000, 100):
-        put(str(tmp_path), keys[start : start + 100], values[start : start + 100])
+    ends = np.cumsum([150, 50] * 10)  # a merge takes the small ones first, and must not put them first
+    for start, end in zip([0, *ends], ends, strict=False):
+        put(str(tmp_path), keys[start:end], values[start:end])
     largest = max(tmp_path.rglob("*.arrow"), key=lambda path: path.stat().st_size)
     blocks = block.read(largest, SIZE, "float32", TOWER)
     assert [len(rows) for rows in blocks[:-1]] == [300] * (len(blocks) - 1)
