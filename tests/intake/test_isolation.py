@@ -100,7 +100,7 @@ def test_what_kills_or_holds_up_its_decoder_is_one_refused_image(
 
     fault = refusal(decoder, b"TRAP:" + trap.encode())
 
-    assert fault.reason == reason
+    assert fault.reason == reason, str(fault)
     assert told in fault.detail
     data, out = GOOD["jpeg"].make(), square()
     decoder.decode(data, out)
