@@ -25,6 +25,24 @@ class Strict(ObjectStore):
         return super().put(uri, data)
 
 
+class Refusing(ObjectStore):
+    """Finds every condition broken."""
+
+    def put(self, uri: str, data: bytes, **_: Any) -> str:
+        raise PreconditionFailed(f"{uri} is not the version that was asked for.")
+
+
+class LosesAnswers(ObjectStore):
+    """Writes, and the answer gets lost on its way; the client's repetition meets what it wrote itself."""
+
+    lost = 0
+
+    def put(self, uri: str, data: bytes, **condition: Any) -> str:
+        etag = super().put(uri, data, **condition)
+        self.lost += 1
+        return etag if self.lost > 1 else super().put(uri, data, **condition)
+
+
 class Away(ObjectStore):
     """Does not answer."""
 
@@ -40,7 +58,14 @@ def test_a_store_that_keeps_its_word_is_asked_once_and_left_clean(any_bucket: Bu
     assert store.list_all(state) == []
 
 
-@pytest.mark.parametrize(("kind", "why"), [(Careless, "it wrote an object although"), (Strict, "501 Not Implemented")])
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (Careless, "it wrote an object although"),
+        (Strict, "501 Not Implemented"),
+        (Refusing, "it refused 3 times what it should have written"),
+    ],
+)
 def test_a_store_that_does_not_is_refused_unless_there_is_one_writer(
     bucket: Bucket, kind: type[ObjectStore], why: str
 ) -> None:
@@ -49,6 +74,13 @@ def test_a_store_that_does_not_is_refused_unless_there_is_one_writer(
         trusted(kind(), state, single_writer=False)
     assert ObjectStore().list_all(state) == []
     assert isinstance(trusted(kind(), state, single_writer=True), conditions.SingleWriterStore)
+
+
+def test_an_answer_that_was_lost_is_no_judgement(bucket: Bucket) -> None:
+    store, state = LosesAnswers(), join(bucket.uri, "lossy")
+    assert trusted(store, state, single_writer=False) is store
+    assert store.lost > 1
+    assert store.list_all(state) == []
 
 
 def test_a_store_that_does_not_answer_is_not_judged(bucket: Bucket) -> None:

@@ -1,6 +1,7 @@
 """The one door keeps the same promises for local files and for both S3 servers."""
 
 import contextlib
+import errno
 import io
 import os
 import pickle
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,36 @@ def test_listing_is_sorted_deep_and_of_this_folder_alone(root: str, store: Objec
     for name in ("p/b", "p/a/c", "p/a/b", "pp/other"):
         store.put(join(root, name), b"x")
     assert [info.uri.removeprefix(root) for info in store.list_all(join(root, "p"))] == ["/p/a/b", "/p/a/c", "/p/b"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EACCES, Forbidden), (errno.EIO, StoreUnreachable), (errno.ESTALE, StoreUnreachable)]
+)
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(
+    tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    for name in ("p/a", "p/deep/b"):
+        store.put(str(tmp_path / name), b"x")
+    scandir = os.scandir
+
+    def failing(path: str) -> Any:
+        if path.endswith("deep"):
+            raise OSError(number, os.strerror(number), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(kind, match="deep"):
+        store.list_all(str(tmp_path / "p"))
+
+
+def test_a_listing_goes_behind_links_and_not_in_circles(tmp_path: Path, store: ObjectStore) -> None:
+    for name in ("elsewhere/b", "p/a"):
+        store.put(str(tmp_path / name), b"x")
+    (tmp_path / "p" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "p" / "round").symlink_to(tmp_path)
+    (tmp_path / "elsewhere" / "itself").symlink_to(tmp_path / "elsewhere")
+    listed = [info.uri.removeprefix(f"{tmp_path}/p/") for info in store.list_all(str(tmp_path / "p"))]
+    assert listed == ["a", "linked/b"]
 
 
 def test_a_body_over_the_limit_is_refused(root: str, store: ObjectStore) -> None:

@@ -7,6 +7,9 @@ from scorer.errors import NotFound, PreconditionFailed, SettingsError, StoreUnre
 from scorer.objectstore.places import ObjectInfo, join, parse
 from scorer.objectstore.store import ObjectStore
 
+PROOFS = 3
+"""Tries: where the answer to a write was lost, its repetition finds the condition broken, by itself."""
+
 _proved: set[str] = set()
 _lock = threading.Lock()
 
@@ -29,9 +32,21 @@ def trusted(store: ObjectStore, state: str, single_writer: bool) -> ObjectStore:
         return SingleWriterStore(store.concurrency)
     with _lock:
         if state not in _proved:
-            _prove(store, join(state, f"probe-{secrets.token_hex(8)}"))
+            _prove_again(store, state)
             _proved.add(state)
     return store
+
+
+def _prove_again(store: ObjectStore, state: str) -> None:
+    refusal = ""
+    for _ in range(PROOFS):
+        try:
+            _prove(store, join(state, f"probe-{secrets.token_hex(8)}"))
+        except PreconditionFailed as error:
+            refusal = str(error)
+        else:
+            return
+    raise _no_conditions(state, f"it refused {PROOFS} times what it should have written. {refusal}")
 
 
 def _prove(store: ObjectStore, scratch: str) -> None:
@@ -44,7 +59,7 @@ def _prove(store: ObjectStore, scratch: str) -> None:
     except (PreconditionFailed, StoreUnreachable):
         raise
     except Terminal as error:
-        raise _no_conditions(scratch, str(error)) from None
+        raise _no_conditions(scratch.rpartition("/")[0], str(error)) from None
     finally:
         store.delete([scratch])
 
@@ -54,12 +69,12 @@ def _insist_on_refusal(store: ObjectStore, scratch: str, etag: str | None) -> No
         store.put(scratch, b"3", if_none_match=etag is None, if_match=etag)
     except PreconditionFailed:
         return
-    raise _no_conditions(scratch, "it wrote an object although the condition did not hold.")
+    raise _no_conditions(scratch.rpartition("/")[0], "it wrote an object although the condition did not hold.")
 
 
-def _no_conditions(scratch: str, why: str) -> SettingsError:
+def _no_conditions(state: str, why: str) -> SettingsError:
     return SettingsError(
-        f"The store of {scratch.rpartition('/')[0]} does not keep conditional writes (If-None-Match, If-Match): {why}"
+        f"The store of {state} does not keep conditional writes (If-None-Match, If-Match): {why}"
         " Two runs at once could publish over each other there. Nothing was scored. Keep the state in a store that has"
         " them, or set single_writer: true if only one run publishes at a time."
     )

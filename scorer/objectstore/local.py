@@ -63,9 +63,9 @@ class LocalFiles:
             return found + list(pool.map(_etag_of, paths[TRIED_FIRST:], chunksize=64))
 
     def list_all(self, folder: str) -> Iterator[ObjectInfo]:
-        """Every file below a folder that is not hidden."""
-        for parent, names, files in os.walk(folder):
-            names[:] = [name for name in names if not name.startswith(".")]
+        """Every file below a folder that is not hidden, behind links too: a folder left out is rows left out."""
+        for parent, names, files in os.walk(folder, onerror=_raise_unless_gone, followlinks=True):
+            names[:] = [name for name in names if not name.startswith(".") and not _leads_back(parent, name)]
             for name in files:
                 if not name.startswith("."):
                     path = os.path.join(parent, name)
@@ -120,6 +120,18 @@ def _errors(path: str) -> Iterator[None]:
         raise Forbidden(f"{path}: access denied.") from None
     except OSError as error:
         raise StoreUnreachable(f"{path}: {error.strerror or error}.") from None
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """What `os.walk` would pass over without a word; a folder that is not there holds nothing."""
+    with _errors(str(error.filename)), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        raise error
+
+
+def _leads_back(parent: str, name: str) -> bool:
+    """Whether it is a link to a folder that it is in itself: a walk would go round in it."""
+    path = os.path.join(parent, name)
+    return os.path.islink(path) and f"{os.path.realpath(parent)}/".startswith(f"{os.path.realpath(path)}/")
 
 
 def _read_exactly(handle: int, size: int) -> bytes:
