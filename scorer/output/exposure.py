@@ -2,7 +2,8 @@
 
 Whoever exposes may be slow, and overtaken by one who exposes a newer version. So it looks at what is listed first, asks
 then which version is current, and replaces only what it has looked at (conditional copies). Where a store ignores
-conditions on copies, looking again until nothing is left to do puts right what a slow copy has overwritten.
+conditions on copies, looking again until nothing is left to do puts right what a slow copy has overwritten, and what a
+slow delete, which knows no conditions anywhere, has taken away.
 """
 
 import re
@@ -94,16 +95,22 @@ class Exposure:
         looks = {file.listed: self._look(file.listed) for kind in shown.kinds() for file in shown.listed(kind)}
         links = {kind: self._look_at_link(kind) for kind in shown.kinds()}
         surplus = [uri for kind in shown.kinds() if shown.listed(kind) for uri in self._surplus(shown.listed(kind))]
-        after = current()
-        if after is None or after.token != shown.token:
+        if not _is_still(shown, current):
             return False
         try:
-            return self._act(shown, looks, links, surplus)
+            idle = self._act(shown, looks, links)
         except (PreconditionFailed, NotFound):
             return False  # somebody else changed what we had looked at
+        for uri in surplus:
+            # Asked again for each: it is a part of the version that overtook us, if that one has more files than ours.
+            if not _is_still(shown, current):
+                return False
+            self._store.delete([uri])
+        return idle and not surplus
 
-    def _act(self, shown: Shown, looks: dict[str, _Look], links: dict[str, _Look], surplus: Sequence[str]) -> bool:
-        idle = not surplus
+    def _act(self, shown: Shown, looks: dict[str, _Look], links: dict[str, _Look]) -> bool:
+        """Links and copies; whether nothing had to be written."""
+        idle = True
         for kind, files in shown.kinds().items():
             # The symlink manifest names the version's own files, which never change: it needs no copies.
             idle &= self._write_link(kind, files, links[kind])
@@ -112,7 +119,6 @@ class Exposure:
                 if look.carries != shown.start:
                     idle = False
                     self._store.copy(file.uri, file.listed, if_none_match=look.etag is None, if_match=look.etag)
-        self._store.delete(surplus)
         return idle
 
     def _look(self, uri: str) -> _Look:
@@ -156,6 +162,11 @@ class Exposure:
             for uri, name in names.items()
             if parse(uri).uri == parse(join(folder, name)).uri and PART.match(name) and name not in wanted
         ]
+
+
+def _is_still(shown: Shown, current: Callable[[], Shown | None]) -> bool:
+    now = current()
+    return now is not None and now.token == shown.token
 
 
 def _spelled(uri: str) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,53 @@ def test_where_a_store_ignores_conditions_on_copies_looking_again_puts_it_right(
     slow_copies(monkeypatch, lambda: published(root, "run-2", ["new"]), conditions=False, dies=False)
     ledger_of(root).expose()
     assert listed(root).column("listing_id").to_pylist() == ["new"]
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, call: str, happens: Callable[[], object], *, after: bool) -> None:
+    """Something happens right before or after the first such call among the listed predictions."""
+    whole = getattr(ObjectStore, call)
+
+    def slowly(self: ObjectStore, *args: Any, **named: Any) -> Any:
+        if "/predictions/" not in str(args):
+            return whole(self, *args, **named)
+        monkeypatch.setattr(ObjectStore, call, whole)
+        if after:
+            whole(self, *args, **named)
+        happens()
+        return None if after else whole(self, *args, **named)
+
+    monkeypatch.setattr(ObjectStore, call, slowly)
+
+
+def die() -> None:
+    raise Died
+
+
+def one_part_over_two(root: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """A version of one file is about to be exposed over one of two; to be called: one of two overtakes it."""
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 1)
+    published(root, "run-0", ["old-1", "old-2"], per_file=1)
+    published(root, "run-1", ["slow"], per_file=1, expose=False)
+    return lambda: published(root, "run-2", ["new-1", "new-2"], per_file=1)
+
+
+def test_a_slow_start_deletes_no_part_of_a_version_that_overtook_it_before(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtake = one_part_over_two(root, monkeypatch)
+    meanwhile(monkeypatch, "copy", overtake, after=True)
+    meanwhile(monkeypatch, "delete", die, after=True)  # should it delete, it can't look again
+    with suppress(Died):
+        ledger_of(root).expose()
+    assert listed(root).column("listing_id").to_pylist() == ["new-1", "new-2"]
+
+
+def test_a_slow_start_puts_back_what_it_deletes_of_a_version_that_overtakes_it_at_that_moment(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, "delete", one_part_over_two(root, monkeypatch), after=False)
+    ledger_of(root).expose()
+    assert listed(root).column("listing_id").to_pylist() == ["new-1", "new-2"]
 
 
 def test_many_who_publish_and_expose_at_once_end_with_the_current_version_listed(root: str) -> None:
