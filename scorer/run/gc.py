@@ -80,18 +80,19 @@ def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterat
     now = datetime.now(UTC) if dry_run else _clock_of(store, wanted.state_uri)
     before = now - wanted.older_than
     folders, probes = _listed(wanted, store)
-    entries: dict[TableName, dict[str, str]] = {}
+    superseded: dict[TableName, set[str]] = {}
     for folder in folders:
         ledger = Ledger(join(wanted.state_uri, folder.key) if folder.key else wanted.state_uri, folder.key, store)
         if dry_run:
             yield _chosen(folder, _choice(folder, ledger.read().record, wanted, now), before)
         else:
             yield _collect(folder, ledger, wanted, store, now)
-        current = ledger.read().record.current
-        if current is not None and current.table is not None and current.in_table_at is not None:
-            entries.setdefault(current.table, {})[folder.key] = current.publisher
-    for table, shown in entries.items():
-        yield expire(table, shown, before, store, dry_run)
+        record = ledger.read().record
+        if record.current is not None and record.current.table is not None and record.current.in_table_at is not None:
+            earlier = {version.publisher for version in record.versions[:-1]}
+            superseded.setdefault(record.current.table, set()).update(earlier)
+    for table, tokens in superseded.items():
+        yield expire(table, tokens, before, store, dry_run)
     if not dry_run:
         store.delete(info.uri for info in probes if info.modified < before)
         store.sweep(wanted.state_uri, before)

@@ -373,6 +373,26 @@ def test_gc_shows_what_a_dead_process_did_not_and_removes_what_another_had_only_
     assert len(data_files(root)) == 1, "the copy of run-1, which no snapshot names, is gone"
 
 
+def test_gc_leaves_what_is_published_to_the_table_while_it_looks(
+    made: Lake, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(root, "run-1", ["a"], into=made.spelled)
+    list_all = ObjectStore.list_all
+
+    def slowly(self: ObjectStore, prefix: str) -> Any:
+        if "lake/shop/predictions/data" in prefix:
+            monkeypatch.setattr(ObjectStore, "list_all", list_all)
+            published(root, "run-2", ["b"], into=made.spelled)
+        return list_all(self, prefix)
+
+    monkeypatch.setattr(ObjectStore, "list_all", slowly)
+    gc(root, timedelta(0))
+    assert ids(made) == ["b"]
+    assert len(data_files(root)) == 2, "run-1's, which were current when gc began, go the next time"
+    gc(root, timedelta(0))
+    assert (ids(made), len(data_files(root))) == (["b"], 1)
+
+
 def test_gc_of_one_partition_leaves_the_others_files(local: Lake, tmp_path: Path) -> None:
     root = str(tmp_path)
     published(root, "run-1", ["a"], into=local.spelled)
@@ -391,7 +411,7 @@ def test_a_tag_of_somebody_else_keeps_its_snapshot(local: Lake, tmp_path: Path) 
     local.table.manage_snapshots().create_tag(snapshot.snapshot_id, "audit-2026").commit()
     published(root, "run-2", ["b"], into=local.spelled)
     name, later = TableName.parse(local.spelled), datetime.now(UTC) + timedelta(days=1)
-    assert expire(name, {KEY: version.publisher}, later, STORE).snapshots == 0
+    assert expire(name, {version.publisher}, later, STORE).snapshots == 0
     assert local.table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().column("listing_id").to_pylist() == ["a"]
 
 

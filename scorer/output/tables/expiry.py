@@ -5,7 +5,7 @@ metadata that named them.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
-OURS = re.compile(r"(?:^|/)((?:[^/=]+=[^/]+/)*)([0-9a-f]{16})-\d{5}\.parquet$")
-"""The partition's steps and the token of an entry, at the end of a data file's URI."""
+OURS = re.compile(r"/([0-9a-f]{16})-\d{5}\.parquet$")
+"""The token of an entry, in a data file's name. It is random: no two partitions have one in common."""
 
 TRIES = 10
 
@@ -49,13 +49,14 @@ class Expired:
 
 
 def expire(
-    name: TableName, entries: Mapping[str, str], before: datetime, store: ObjectStore, dry_run: bool = False
+    name: TableName, superseded: Set[str], before: datetime, store: ObjectStore, dry_run: bool = False
 ) -> Expired:
     """Forget snapshots older than `before`, and remove the files that none of the others needs.
 
     Args:
         name: which table.
-        entries: partition -> token of the record's entry that the table shows, of the partitions that are looked after.
+        superseded: tokens of the records' entries that came before the current one, which was in the table already when
+            they were read. Only of their copies are any removed.
         before: in UTC; the head of every branch stays whatever its age, and what others have tagged.
         store: where the files lie.
         dry_run: change nothing.
@@ -69,7 +70,7 @@ def expire(
     for _ in range(TRIES):
         table = load(name)
         going = _going(table, before)
-        files = _unneeded(table, going, entries, store)
+        files = _unneeded(table, going, superseded, store)
         if dry_run:
             return _removed(table, going, files)
         try:
@@ -127,11 +128,12 @@ def _forget(table: "Table", going: list["Snapshot"]) -> None:
         transaction.commit_transaction()
 
 
-def _unneeded(table: "Table", going: list["Snapshot"], entries: Mapping[str, str], store: ObjectStore) -> _Files:
+def _unneeded(table: "Table", going: list["Snapshot"], superseded: Set[str], store: ObjectStore) -> _Files:
     """Data and metadata that only the snapshots that go name, and files that were copied for a commit that never came.
 
-    Those may go although somebody slow might still want to commit them: the entries are what the table shows by now, so
-    its head is not the one that a commit of another entry insists on. See docs/decisions/tables.md.
+    Those may go although somebody slow might still want to commit them: an entry that followed is in the table, so its
+    head is not the one that a commit of theirs insists on. Entries that came after the records were read are not among
+    the superseded: their copies may be there before this table, loaded earlier, names them. See the decision on tables.
     """
     ids = {snapshot.snapshot_id for snapshot in going}
     kept = _named(table, [one for one in table.snapshots() if one.snapshot_id not in ids])
@@ -139,7 +141,7 @@ def _unneeded(table: "Table", going: list["Snapshot"], entries: Mapping[str, str
     data = {}
     for info in store.list_all(canonical(table.location_provider().data_path)):
         found = OURS.search(info.uri)
-        if found and entries.get(found[1].rstrip("/"), found[2]) != found[2] and info.uri not in kept.data:
+        if found and found[1] in superseded and info.uri not in kept.data:
             data[info.uri] = info.size
     return _Files(data, metadata)
 
