@@ -56,6 +56,10 @@ class SettingsError(Terminal):
     exit_code = 2
 
 
+class TableGone(SettingsError):
+    """The table that shows what was published is not in its catalog any more."""
+
+
 class InputError(Terminal):
     """The listings cannot be read."""
 

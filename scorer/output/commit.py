@@ -191,7 +191,12 @@ class Ledger:
         raise self._contended()
 
     def expose(self) -> None:
-        """Bring what readers of listings and tables see to the current version; looks again until nothing is left."""
+        """Bring what readers of listings and tables see to the current version; looks again until nothing is left.
+
+        Raises:
+            TableGone: the table was dropped or renamed; whoever lists files sees the current version all the same.
+            StoreUnreachable: the store or the catalog does not answer, or others are faster every time.
+        """
         self._exposure.bring_to(self._shown)
         current = self.read().record.current
         if current is not None and current.table is not None and current.in_table_at is None:

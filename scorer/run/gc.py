@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from scorer.errors import TableGone
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join, trusted
 from scorer.output.commit import Ledger, Published
 from scorer.output.tables.expiry import Expired, expire
@@ -53,6 +54,29 @@ class Collected:
         )
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A table that is not in its catalog any more.
+
+    Attributes:
+        unshown: partitions whose current version it never showed.
+        uris: none.
+    """
+
+    table: TableName
+    unshown: tuple[str, ...]
+    uris: tuple[str, ...] = ()
+
+    def sentence(self, verb: str) -> str:
+        """For people."""
+        unshown = ", ".join(key or "the partition" for key in self.unshown)
+        return (
+            f"table {self.table}: nothing {verb}: it is not in its catalog, so it was dropped or renamed."
+            + (f" Published and never shown in it: {unshown}." if unshown else "")
+            + " Give it its name back, or score with --force, which makes it again."
+        )
+
+
 @dataclass
 class _Folder:
     """The state of one partition as listed."""
@@ -71,35 +95,55 @@ class _Folder:
             self.plans.setdefault(plan, []).append(info)
 
 
-def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterator[Collected | Expired]:
+def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterator[Collected | Expired | Missing]:
     """Partition after partition, then the tables that show them; each is done when it is yielded.
 
-    With `dry_run` nothing is written or removed.
+    A table that is gone holds up nothing else. With `dry_run` nothing is written or removed.
     """
     store = tools.store if dry_run else trusted(tools.store, wanted.state_uri, wanted.single_writer)
     now = datetime.now(UTC) if dry_run else _clock_of(store, wanted.state_uri)
     before = now - wanted.older_than
     folders, probes = _listed(wanted, store)
     superseded: dict[TableName, set[str]] = {}
+    missing: dict[TableName, list[str]] = {}
     for folder in folders:
         ledger = Ledger(join(wanted.state_uri, folder.key) if folder.key else wanted.state_uri, folder.key, store)
         if dry_run:
             yield _chosen(folder, _choice(folder, ledger.read().record, wanted, now), before)
         else:
+            if (table := _gone(ledger)) is not None:
+                missing.setdefault(table, []).append(folder.key)
             yield _collect(folder, ledger, wanted, store, now)
         record = ledger.read().record
         if record.current is not None and record.current.table is not None and record.current.in_table_at is not None:
             earlier = {version.publisher for version in record.versions[:-1]}
             superseded.setdefault(record.current.table, set()).update(earlier)
     for table, tokens in superseded.items():
-        yield expire(table, tokens, before, store, dry_run)
+        try:
+            yield expire(table, tokens, before, store, dry_run)
+        except TableGone:
+            missing.setdefault(table, [])
+    yield from (Missing(table, tuple(unshown)) for table, unshown in missing.items())
     if not dry_run:
         store.delete(info.uri for info in probes if info.modified < before)
         store.sweep(wanted.state_uri, before)
 
 
+def _gone(ledger: Ledger) -> TableName | None:
+    """A run may have died between its publish and its copies, and nobody started it again: they are made up for.
+
+    Returns:
+        The table that should show the current version and is not there.
+    """
+    try:
+        ledger.expose()
+    except TableGone:
+        current = ledger.read().record.current
+        return current.table if current is not None else None
+    return None
+
+
 def _collect(folder: _Folder, ledger: Ledger, wanted: Housekeeping, store: ObjectStore, now: datetime) -> Collected:
-    ledger.expose()  # a run may have died between its publish and its copies, and nobody started it again
     before, choice = now - wanted.older_than, _Choice()
 
     def choose(record: Published) -> tuple[frozenset[str], frozenset[str]]:

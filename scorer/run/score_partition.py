@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from scorer.contracts import built_in
-from scorer.errors import InputChanged, PublishedByAnother
+from scorer.errors import InputChanged, PublishedByAnother, TableGone
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import is_unchanged
 from scorer.objectstore import join, trusted
@@ -73,10 +73,16 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     state = partition_state(job, checked.partition)
 
     ledger = Ledger(state, checked.partition.key, tools.store)
-    ledger.expose()  # an earlier run may have died between its publish and its copies
+    gone = None
+    try:
+        ledger.expose()  # an earlier run may have died between its publish and its copies
+    except TableGone as error:  # of an earlier run: what is published now has a table, as the sink makes its own
+        gone = error
     seen = ledger.read()
     digest = plan_digest(checked, job, seen)
     if seen.published(digest) or seen.was_taken_away(digest):
+        if gone is not None:
+            raise gone
         account.outcome = "published already"
         return _published_already(seen, digest, tools)
 

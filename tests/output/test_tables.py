@@ -18,7 +18,7 @@ from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType, IntegerType, NestedField, StringType, TimestamptzType
 
 from scorer.contracts import built_in
-from scorer.errors import SettingsError, StoreUnreachable
+from scorer.errors import SettingsError, StoreUnreachable, TableGone
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Ledger, Version
 from scorer.output.predictions import schema as predictions_schema
@@ -29,7 +29,7 @@ from scorer.run.gc import collect
 from scorer.run.rollback import rollback
 from scorer.run.tools import Tools
 from scorer.settings import Housekeeping, Job
-from scorer.tables import TableName
+from scorer.tables import TableName, catalog
 from tests.catalogs import Lake, enter, lake
 from tests.dying import Died, dies
 from tests.output.versions import KEY, STORE, ledger_of, published, state_of
@@ -241,8 +241,6 @@ def test_a_bundle_with_more_outputs_adds_columns_that_earlier_rows_read_as_null(
 
 def given(made: Lake, *fields: NestedField, by: PartitionField | None = None) -> None:
     """A table that somebody made beforehand."""
-    from scorer.tables import catalog
-
     catalog("lake").create_namespace("shop")
     spec = PartitionSpec(by) if by else PartitionSpec()
     catalog("lake").create_table("shop.predictions", Schema(*fields), partition_spec=spec)
@@ -391,6 +389,48 @@ def test_gc_leaves_what_is_published_to_the_table_while_it_looks(
     assert len(data_files(root)) == 2, "run-1's, which were current when gc began, go the next time"
     gc(root, timedelta(0))
     assert (ids(made), len(data_files(root))) == (["b"], 1)
+
+
+def drop(made: Lake) -> None:
+    name = TableName.parse(made.spelled)
+    catalog(name.catalog).drop_table(name.identifier)
+
+
+def test_gc_goes_on_where_a_table_is_gone_and_names_it(local: Lake, tmp_path: Path) -> None:
+    root, other = str(tmp_path), Lake(local.environ, "iceberg:lake.shop.others")
+    published(root, "run-1", ["a"], key="ds=2026-11-23", into=local.spelled)
+    published(root, "run-2", ["b"], expose=False, into=local.spelled)
+    for run in ("run-3", "run-4"):
+        published(root, run, [run], key=NEXT, into=other.spelled)
+    drop(local)
+    *_, expired, missing = gc(root, timedelta(0))
+    assert expired.startswith("table shop.others: removed: 1 snapshot(s)")
+    assert missing.startswith("table lake.shop.predictions: nothing removed: it is not in its catalog")
+    assert f"never shown in it: {KEY}." in missing
+
+
+def test_gc_goes_on_where_the_table_of_what_was_shown_is_gone(local: Lake, tmp_path: Path) -> None:
+    published(str(tmp_path), "run-1", ["a"], into=local.spelled)
+    drop(local)
+    *_, missing = gc(str(tmp_path), timedelta(0))
+    assert missing.startswith("table lake.shop.predictions: nothing removed: it is not in its catalog")
+    assert "never shown" not in missing
+
+
+def test_a_rollback_says_that_its_table_is_gone(local: Lake, tmp_path: Path) -> None:
+    published(str(tmp_path), "run-1", ["a"], into=local.spelled)
+    published(str(tmp_path), "run-2", ["b"], expose=False, into=local.spelled)
+    drop(local)
+    with pytest.raises(TableGone, match=r"lake\.shop\.predictions that shall show it is not in its catalog"):
+        back(str(tmp_path))
+
+
+def test_a_table_that_is_dropped_amid_a_commit_is_named(
+    local: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, lambda: drop(local))
+    with pytest.raises(TableGone, match=r"lake\.shop\.predictions that shall show it is not in its catalog"):
+        published(str(tmp_path), "run-1", ["a"], into=local.spelled)
 
 
 def test_gc_of_one_partition_leaves_the_others_files(local: Lake, tmp_path: Path) -> None:

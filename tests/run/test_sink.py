@@ -1,5 +1,6 @@
 """The whole job into a table: the same rows as in files, the same repairs, and the next night takes over from it."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -9,11 +10,16 @@ import pytest
 from pyiceberg.table import Transaction
 
 from scorer import score_partition, tables
-from scorer.errors import SettingsError
+from scorer.errors import SettingsError, TableGone
 from scorer.objectstore import join
 from scorer.output.manifest import RunManifest
 from scorer.run.audience import audience
+from scorer.run.backfill.dates import Range
+from scorer.run.backfill.planning import Wanted, make_plan
+from scorer.run.backfill.running import backfill
 from scorer.run.doctor.table import findings
+from scorer.run.tools import Tools
+from scorer.telemetry import Reporter
 from tests.catalogs import SPELLED, Lake, enter, lake
 from tests.dying import Died, dies
 from tests.tiny import KEY, Market, listing, local_market
@@ -33,6 +39,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
 
 def score(market: Market, **settings: Any) -> RunManifest:
     return score_partition(market.job(**{"sink": SPELLED, **settings}))
+
+
+def drop() -> None:
+    name = tables.TableName.parse(SPELLED)
+    tables.catalog(name.catalog).drop_table(name.identifier)
 
 
 def rows(made: Lake, key: str = KEY) -> list[tuple[str, float]]:
@@ -62,6 +73,44 @@ def test_a_run_that_dies_before_its_commit_is_completed_by_the_next_start_withou
     score(market)
     assert len(rows(made)) == 20
     assert len(made.table.snapshots()) == 1
+
+
+def test_a_run_whose_table_is_dropped_before_its_commit_says_what_to_do_and_that_works(
+    market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dies(monkeypatch, Transaction, "commit_transaction", after=False)
+    with pytest.raises(Died):
+        score(market)
+    drop()
+    with pytest.raises(TableGone, match=rf"{KEY} is published, but the table lake\.shop\.predictions .* --force"):
+        score(market)
+    score(market, force=True)
+    assert len(rows(made)) == 20
+
+
+def test_other_work_makes_a_dropped_table_again(market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    dies(monkeypatch, Transaction, "commit_transaction", after=False)
+    with pytest.raises(Died):
+        score(market)
+    drop()
+    market.write([listing(number) for number in range(7)])
+    score(market)
+    assert len(rows(made)) == 7
+
+
+def test_a_backfill_names_a_dropped_table_and_gives_the_other_days_their_turn(
+    market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dies(monkeypatch, Transaction, "commit_transaction", after=False)
+    with pytest.raises(Died):
+        score(market)
+    drop()
+    market.write([listing(number) for number in range(7)], key=NEXT)
+    job, said = market.job(sink=SPELLED, partition=None), io.StringIO()
+    plan = make_plan(job, Wanted(Range.of("2026-11-24", "2026-11-25")), market.store)
+    (outcome,) = backfill(job, plan, Tools(market.store, Reporter(said, people=True)))
+    assert (outcome.partition, outcome.exit_code, len(rows(made, NEXT))) == (NEXT, 0, 7)
+    assert f"{KEY} is published, but the table lake.shop.predictions that shall show it" in said.getvalue()
 
 
 def test_rows_are_carried_forward_out_of_a_table(market: Market, made: Lake) -> None:

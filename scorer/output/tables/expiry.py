@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from scorer.errors import StoreUnreachable
+from scorer.errors import StoreUnreachable, TableGone
 from scorer.objectstore import ObjectStore, canonical
 from scorer.output.tables.replacing import tag_of
 from scorer.tables import TableName, asked, catalog, load
@@ -62,21 +62,25 @@ def expire(
         dry_run: change nothing.
 
     Raises:
+        TableGone: it was dropped or renamed. Nothing was removed.
         StoreUnreachable: the catalog does not answer, or others change the table all the time.
     """
     catalog(name.catalog)  # says what to install where pyiceberg is not there
-    from pyiceberg.exceptions import CommitFailedException
+    from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
     for _ in range(TRIES):
-        table = load(name)
+        try:
+            table = load(name)
+        except NoSuchTableError:
+            raise TableGone(f"The table {name} is not in its catalog. Nothing of it was removed.") from None
         going = _going(table, before)
         files = _unneeded(table, going, superseded, store)
         if dry_run:
             return _removed(table, going, files)
         try:
             _forget(table, going)
-        except CommitFailedException:
-            continue
+        except (CommitFailedException, NoSuchTableError):
+            continue  # changed or dropped since it was loaded
         store.delete(files.data)
         for uri in files.metadata:
             with asked(f"The table {name}"):

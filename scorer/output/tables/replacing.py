@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
-from scorer.errors import CredentialsRefused, PreconditionFailed, SettingsError, StoreUnreachable
+from scorer.errors import CredentialsRefused, PreconditionFailed, SettingsError, StoreUnreachable, TableGone
 from scorer.objectstore import ObjectStore
 from scorer.output.exposure import Shown
 from scorer.output.tables.layout import key_values
@@ -46,12 +46,13 @@ def show(name: TableName, partition: str, current: Callable[[], Shown | None], s
 
     Raises:
         StoreUnreachable: the catalog or the store does not answer, or others are faster every time.
-        SettingsError: the table was altered so that it does not fit any more.
+        TableGone: it was dropped or renamed.
+        SettingsError: it was altered so that it does not fit any more.
     """
     why = ""
     for attempt in range(TRIES):
         try:
-            table = _loaded(name)
+            table = _loaded(name, partition)
             shown = current()
             if shown is None or shown.table != name:
                 return None
@@ -112,16 +113,18 @@ def file_uri(table: "Table", partition: str, token: str, number: int) -> str:
     return table.location_provider().new_data_location(f"{below}{token}-{number:05}.parquet")
 
 
-def _loaded(name: TableName) -> "Table":
+def _loaded(name: TableName, partition: str) -> "Table":
     catalog(name.catalog)  # says what to install where pyiceberg is not there
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
         table = load(name)
     except NoSuchTableError:
-        raise SettingsError(
-            f"The table {name} is gone. What was published stays in the record; make the table again, or start a run"
-            " with --force, which does."
+        raise TableGone(
+            f"{partition or 'The partition'} is published, but the table {name} that shall show it is not in its"
+            " catalog any more: it was dropped or renamed. The record and the files in the state are as they were. Give"
+            " the table its name back; or start the job with --force, which makes it again and scores the partition"
+            " into it."
         ) from None
     # pyiceberg's own retries rebase a commit on what others did meanwhile, without asking the record again, and lose
     # the tag. In this process' copy of the properties only: a commit sends changes, not properties.
@@ -163,9 +166,9 @@ def _commit(table: "Table", partition: str, shown: Shown, uris: list[str]) -> bo
     """One snapshot that takes the partition's files out and puts the version's in, and a tag on it.
 
     Returns:
-        False if somebody else has changed the table since it was loaded; then nothing happened.
+        False if somebody else has changed or dropped the table since it was loaded; then nothing happened.
     """
-    from pyiceberg.exceptions import CommitFailedException, ValidationException
+    from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
     from pyiceberg.io.pyarrow import parquet_file_to_data_file
     from pyiceberg.table.update.snapshot import ManageSnapshots
 
@@ -180,7 +183,7 @@ def _commit(table: "Table", partition: str, shown: Shown, uris: list[str]) -> bo
         ManageSnapshots(transaction).create_tag(replacing.snapshot_id, tag_of(shown.run_id)).commit()
         try:
             transaction.commit_transaction()
-        except (CommitFailedException, ValidationException):
+        except (CommitFailedException, NoSuchTableError, ValidationException):
             return False
     return True
 

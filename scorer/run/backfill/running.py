@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
-from scorer.errors import BundleError, Interrupted, NothingToDo, ScorerError
+from scorer.errors import BundleError, Interrupted, NothingToDo, ScorerError, TableGone
 from scorer.objectstore import trusted
 from scorer.run.backfill import record
 from scorer.run.backfill.children import in_children
@@ -45,7 +45,10 @@ def backfill(
     store = trusted(tools.store, job.state_uri, job.single_writer)
     for line in plan.lines:
         if line.state == "published":  # a run may have died right after its publish: bring the copies up to date
-            ledger_of(job.state_uri, line.partition, store).expose()
+            try:
+                ledger_of(job.state_uri, line.partition, store).expose()
+            except TableGone as error:  # the others have their turn all the same
+                tools.reporter.event("table gone", str(error), partition=line.partition)
     if plan.wanted.only == "all":
         record.begin(job, plan.wanted.within, plan.bundle.digest, store)
     pinned = job.model_copy(update={"bundle_digest": plan.bundle.digest, "force": False})
