@@ -138,7 +138,7 @@ mlflow-lock: $(READY)  ## Resolve MLflow's lock anew, with our releases of what 
 	$(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 	  $(if $(UPGRADE),--upgrade) --constraints requirements-dev.lock requirements-mlflow.in -o requirements-mlflow.lock
 
-ray: $(READY) $(RAY)/.ready  ## One partition over a Ray cluster that loses workers, nodes and drivers: some 4 minutes
+ray: $(READY) $(RAY)/.ready  ## One partition over a Ray cluster that loses workers, nodes and drivers: some 5 minutes
 	@test -n "$(ALONE)" || { echo "make ray needs root or user namespaces, for a network of its own" >&2; exit 2; }
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cd "$$home" && PYTHONPATH=$(CURDIR) $(ALONE) \
 	  $(CURDIR)/$(RAY)/bin/python -m pytest -q -c /dev/null --rootdir $(CURDIR)/tests/ray --noconftest \

@@ -3,6 +3,7 @@
 In an environment of its own that borrows ours for the rest, and in a network namespace of its own.
 """
 
+import io
 import json
 import os
 import signal
@@ -20,13 +21,16 @@ import pyarrow as pa
 import pytest
 import ray
 from ray.cluster_utils import Cluster
+from ray.exceptions import NodeDiedError, OutOfMemoryError
 
 from scorer.errors import ShareDone
 from scorer.objectstore import join
 from scorer.output.commit import Ledger
+from scorer.run.engines.ray.errand import Report
 from scorer.run.score_partition import score_partition
 from scorer.run.tools import Tools
 from scorer.settings import Job
+from scorer.telemetry import Reporter
 from tests import images, tiny
 from tests.ray import loopback
 from tests.tiny import KEY, Market, listing
@@ -183,6 +187,47 @@ def test_a_worker_that_is_killed_is_replaced_and_its_units_go_to_others(
     assert outcome(market, Path(wanted.predictions).parent.name) == alone
     assert manifest.stages["write units"]["items"] == UNITS
     assert len(begun(wanted)) <= 3 * 2, "of each worker, what it had in hand"
+
+
+def when_workers_have_done_something(monkeypatch: pytest.MonkeyPatch, *moments: Callable[[Report], Report]) -> None:
+    """The first reports with a unit in them come as these give them; whatever they raise, Ray raises."""
+    get, left = ray.get, [*moments]
+
+    def altered(ref: Any) -> Any:
+        found = get(ref)
+        return left.pop(0)(found) if left and isinstance(found, Report) and found.done else found
+
+    monkeypatch.setattr(ray, "get", altered)
+
+
+def test_workers_that_the_memory_monitor_ends_or_whose_node_dies_are_replaced_like_any_other(
+    wanted: Job, market: Market, alone: tuple[pa.Table, pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(_: Report) -> Report:
+        raise OutOfMemoryError("1 worker(s) were killed due to the node running low on memory.\nUsed: all of it.")
+
+    def no_node(_: Report) -> Report:
+        raise NodeDiedError("The node died.\nIts address: 127.0.0.1.")
+
+    when_workers_have_done_something(monkeypatch, no_memory, no_node)
+    said = io.StringIO()
+    score_partition(wanted, Tools(reporter=Reporter(said, people=False)))
+    for why in ("1 worker(s) were killed due to the node running low on memory.", "The node died."):
+        assert f"A worker was lost ({why})" in said.getvalue()
+    assert outcome(market, Path(wanted.predictions).parent.name) == alone
+
+
+@pytest.mark.parametrize("batch_images", [8, "auto"])
+def test_where_the_nodes_memory_suffices_for_no_worker_the_run_ends_with_75_and_says_so(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_images: int | str
+) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # of the machine: any process is too much
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    monkeypatch.setenv("RAY_task_oom_retries", "0")
+    local = {"address": "local", "workers": 1, "cores": 1}
+    process = driver(job(market, f"scarce-{batch_images}", ray=local, speed={"batch_images": batch_images}), tmp_path)
+    code, said = process.wait(SECONDS), (tmp_path / "said").read_text()
+    assert (code, "low on memory" in said, "docs/clusters.md" in said) == (75, True, True), said
 
 
 def test_a_node_that_is_lost_is_done_without(

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import ray
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from scorer.errors import SettingsError, WorkersLost
 from scorer.run.tools import Tools
@@ -19,6 +20,10 @@ POLL_S = 0.5
 
 PATIENCE_S = 600.0
 """Without a single worker, until the run ends: a cluster that grows has its nodes up in a few minutes."""
+
+LOST = (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError, ObjectLostError)
+"""A worker that answers no more, or whose answer went with its node. One that Ray's memory monitor ends, or whose node
+dies, comes as a class of its own, also where it was an actor."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -75,16 +80,13 @@ def _on(node: dict[str, float], wanted: Ray) -> int:
 
 
 def waited(ref: Any, wanted: Ray, tools: Tools) -> Any:
-    """What a task gives, while signals are heard. Raises WorkersLost, and what the task raises."""
+    """What a call gives, while signals are heard. Raises WorkersLost where nobody came, LOST, and what it raises."""
     until = time.monotonic() + PATIENCE_S
     while not ray.wait([ref], timeout=POLL_S)[0]:
         tools.stop.check()
         if time.monotonic() > until:
             raise nobody(wanted)
-    try:
-        return ray.get(ref)
-    except ray.exceptions.WorkerCrashedError as error:
-        raise WorkersLost(f"A worker was lost: {str(error).splitlines()[0]} Nothing was published.") from None
+    return ray.get(ref)
 
 
 def nobody(wanted: Ray) -> WorkersLost:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import ray
 
+from scorer.errors import WorkersLost
 from scorer.output.profile import Spread
 from scorer.run.check import Checked
 from scorer.run.engines import Crew
@@ -24,7 +25,13 @@ def batch_images(_: Checked, job: Job, tools: Tools) -> int:
     cluster.join(job.ray)
     wanted = job.ray
     task = ray.remote(measured).options(num_cpus=wanted.cores, num_gpus=wanted.gpus, max_retries=2)
-    size: int = cluster.waited(task.remote(job_of_one(job, 1)), wanted, tools)
+    try:
+        size: int = cluster.waited(task.remote(job_of_one(job, 1)), wanted, tools)
+    except cluster.LOST as error:
+        raise WorkersLost(
+            f"The worker that measured the batch size was lost: {str(error).splitlines()[0]} Nothing was published."
+            " Start the run again; where it was memory, set speed.batch_images (docs/clusters.md)."
+        ) from None
     return size
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ObjectLostError, RayActorError
 
 from scorer.errors import WorkersLost
 from scorer.intake.partitions import Unit
@@ -25,9 +24,6 @@ AHEAD = 2
 
 LOSSES = 3
 """Workers that one unit may take along, or that may be lost in a row before they were ready, until the run ends."""
-
-LOST = (RayActorError, ObjectLostError)
-"""A worker that answers no more, or whose answer went with its node."""
 
 GOODBYE_S = 10.0
 """For workers to write down that what they hold is dropped, before they are ended."""
@@ -95,7 +91,7 @@ class Workforce:
         for member in members:
             member.call = member.actor.finish.remote()
         for member in members:
-            with suppress(*LOST):  # what it held for later runs is computed by them
+            with suppress(*cluster.LOST):  # what it held for later runs is computed by them
                 self._take(cluster.waited(member.call, self._start.job.ray, self._start.tools))
 
     def dismiss(self) -> None:
@@ -141,7 +137,7 @@ class Workforce:
         call, member.call = member.call, None
         try:
             report: Report = ray.get(call)
-        except LOST as error:
+        except cluster.LOST as error:
             self._lost(member, error)
             return
         if not member.ready and report.error is None:
