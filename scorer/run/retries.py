@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
+from contextlib import closing
 
 from scorer.intake.partitions import Unit
 from scorer.output.attempts import LAST
@@ -26,19 +27,20 @@ def finish_all(
     Args:
         todo: the units.
         tried: unit -> attempts of earlier starts.
-        run: of an engine; raises what this raises.
+        run: of an engine; raises what this raises, also where it is closed early.
         reporter: is told of further attempts.
     """
     pause = PAUSE_S
     while todo:
         last = frozenset(unit.id for unit in todo if tried[unit.id] >= LAST - 1)
         again: list[Unit] = []
-        for done in run(todo, last):
-            if done.staged:
-                yield done
-                continue
-            tried[done.unit.id] += 1
-            again.append(done.unit)
+        with closing(run(todo, last)) as dones:  # left to its finalizer, it would raise into the void
+            for done in dones:
+                if done.staged:
+                    yield done
+                    continue
+                tried[done.unit.id] += 1
+                again.append(done.unit)
         if again:
             text = f"{len(again)} work unit(s) with images that the store did not deliver: trying again."
             reporter.event("trying again", text, units=len(again))

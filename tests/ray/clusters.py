@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.exceptions import NodeDiedError, OutOfMemoryError
 
-from scorer.errors import ShareDone
+from scorer.errors import AuditError, ShareDone
 from scorer.objectstore import join
 from scorer.output.commit import Ledger
 from scorer.run.engines.ray.errand import Report
@@ -277,6 +278,21 @@ def test_a_driver_that_is_asked_to_stop_lets_what_was_begun_be_finished(
     second = driver(wanted, tmp_path)
     assert second.wait(SECONDS) == 0, (tmp_path / "said").read_text()
     assert outcome(market, Path(wanted.predictions).parent.name) == alone
+
+
+def test_what_a_worker_found_wrong_is_heard_although_somebody_asked_to_stop_in_the_middle_of_its_report(
+    wanted: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = Tools()
+
+    def stopped(report: Report) -> Report:
+        tools.stop.asked = "SIGTERM"
+        return replace(report, error=AuditError("What was taken over is not what is computed."), ended=True)
+
+    when_workers_have_done_something(monkeypatch, stopped)
+    with pytest.raises(AuditError, match="is not what is computed"):
+        score_partition(wanted, tools)
+    assert not staged(wanted), "what else was taken over may be wrong, too"
 
 
 def test_nobody_is_left_behind() -> None:

@@ -1,17 +1,23 @@
 """A unit whose images the store did not deliver is tried again; on its last attempt its rows do without them."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scorer import score_partition
-from scorer.errors import StoreUnreachable
+from scorer.errors import AuditError, Interrupted, StoreUnreachable
+from scorer.intake.partitions import Unit
 from scorer.objectstore import ObjectStore, join
 from scorer.output.attempts import Attempts
+from scorer.output.tally import Tally
 from scorer.run import retries
 from scorer.run.engines import local
+from scorer.run.stage_units import UnitDone
+from scorer.telemetry import Reporter
 from tests.tiny import KEY, Market, listing, local_market
 
 
@@ -88,3 +94,20 @@ def test_attempts_of_earlier_starts_count(market: Market, monkeypatch: pytest.Mo
     assert score_partition(market.job(rows_per_unit=20)).counts.scored == 20
     assert told == [0, 0, 1]
     assert len(list(Path(market.root, "predictions.scorer", KEY).glob("*/attempts/*.json"))) == 3
+
+
+@pytest.mark.parametrize("error", [Interrupted("the grace is over"), AuditError("what was taken over is wrong")])
+def test_what_goes_wrong_while_the_units_in_hand_are_finished_is_heard_by_whoever_stopped(error: Exception) -> None:
+    unit = Unit("a", "a.parquet", "etag", 0, 1)
+
+    def run(units: Sequence[Unit], last: frozenset[str]) -> Generator[UnitDone, None, None]:
+        try:
+            while True:
+                yield UnitDone(unit, Tally())
+        except GeneratorExit:
+            raise error from None
+
+    staged = retries.finish_all([unit], Counter(), run, Reporter())
+    next(staged)
+    with pytest.raises(type(error), match=str(error)), closing(staged):
+        raise Interrupted("the one in hand was finished first")

@@ -1,7 +1,7 @@
 """One file per engine: each hands its workers a stream of units, and nothing more."""
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -15,10 +15,10 @@ from scorer.run.start import Start
 from scorer.run.tools import Tools
 from scorer.settings import Job
 
-Run = Callable[[Sequence[Unit], frozenset[str]], Iterator[UnitDone]]
+Run = Callable[[Sequence[Unit], frozenset[str]], Generator[UnitDone, None, None]]
 """Units to what became of each, in some order. The ids are of those on their last attempt: their images are decoded in
 processes of their own. Raises InputError, InputChanged, StoreUnreachable, AuditError, Interrupted; what was yielded as
-staged stays so."""
+staged stays so. Closed before its end, somebody asked to stop: it finishes what is in hand, and raises the same."""
 
 
 class Crew(NamedTuple):

@@ -1,6 +1,6 @@
 """All units in this process: one pipeline over the whole stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -40,7 +40,7 @@ def ready(start: Start, known: Known | None) -> Iterator[Crew]:
 
 def run(
     units: Sequence[Unit], last: frozenset[str], worker: Worker, save: Save, attempts: Attempts
-) -> Iterator[UnitDone]:
+) -> Generator[UnitDone, None, None]:
     """What became of each unit, in their order."""
     own = replace(worker, isolated=last, begin=attempts.begin)
     yield from stage_units(iter(units), own, save, attempts)

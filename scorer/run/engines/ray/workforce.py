@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +68,7 @@ class Workforce:
         self._alone_since: float | None = None
         self._hire()
 
-    def run(self, units: Sequence[Unit], last: frozenset[str]) -> Iterator[UnitDone]:
+    def run(self, units: Sequence[Unit], last: frozenset[str]) -> Generator[UnitDone, None, None]:
         """What became of each unit, as they finish; those that take longest are begun first.
 
         Raises:
@@ -144,10 +144,10 @@ class Workforce:
             member.ready, self._lost_before_ready = True, 0
         for done in report.done:
             member.in_hand.pop(done.unit.id)
-            yield done
-        self._take(report)
         if report.ended:
             member.in_hand.clear()
+        self._take(report)
+        yield from report.done  # last of all: who is told of a unit may stop here
 
     def _take(self, report: Report) -> None:
         tools = self._start.tools
