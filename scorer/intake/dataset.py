@@ -58,11 +58,19 @@ class _Flight:
     recalled: dict[int, Floats] = field(default_factory=dict)
 
 
+class _Known(NamedTuple):
+    """What came of an image: its pixels, or its embedding where its bytes are known; and their key, if anybody asks."""
+
+    key: bytes | None
+    pixels: Pixels | None
+    embedding: Floats | None
+
+
 class _Remote(NamedTuple):
-    """A remote image being fetched: its bytes, or its pixels and key where it was large and decoded at once."""
+    """A remote image being fetched: its bytes, or what came of it where it was large and decoded at once."""
 
     uri: str
-    content: "Future[Blob | tuple[Pixels, bytes | None]]"
+    content: "Future[Blob | _Known]"
 
 
 _Load = _Remote | str | ImageFault
@@ -161,7 +169,7 @@ class ImagePipeline:
     def _load(self, uri: str, isolate: bool) -> _Load:
         try:
             place = self._places.resolve(uri)
-            content = self._fetcher.start(place, partial(self._decode_alone, isolate, place), self._stages)
+            content = self._fetcher.start(place, partial(self._known, isolate, place), self._stages)
             return place if content is None else _Remote(place, content)
         except ImageFault as fault:
             return fault
@@ -230,30 +238,23 @@ class ImagePipeline:
         if isinstance(load, ImageFault):
             raise load
         uri, found = (load, self._fetcher.blob(load)) if isinstance(load, str) else (load.uri, load.content.result())
-        if not isinstance(found, Blob):
-            out[...], key = found
-        else:
-            key = self._key(uri, found)
-            if key is not None and self._recalled(key, flight, position):
-                return
-            self._decode_file(flight.request.isolate, found.data, out)
-        if key is not None:
-            flight.keys[position] = key
+        known = self._known(flight.request.isolate, uri, found, out) if isinstance(found, Blob) else found
+        if known.embedding is not None:
+            flight.recalled[position] = known.embedding
+        elif known.pixels is not None and known.pixels is not out:
+            out[...] = known.pixels
+        if known.key is not None:
+            flight.keys[position] = known.key
 
-    def _key(self, uri: str, blob: Blob) -> bytes | None:
-        return None if self._memory is None else self._memory.identify(uri, blob)
-
-    def _recalled(self, key: bytes, flight: _Flight, position: int) -> bool:
-        recall = self._memory and self._memory.recall
-        embedding = recall(key) if recall else None
-        if embedding is None:
-            return False
-        flight.recalled[position], flight.keys[position] = embedding, key
-        return True
-
-    def _decode_alone(self, isolate: bool, uri: str, blob: Blob) -> tuple[Pixels, bytes | None]:
-        out = np.empty((self._spec.size, self._spec.size, 3), np.uint8)
-        return self._decode_file(isolate, blob.data, out), self._key(uri, blob)
+    def _known(self, isolate: bool, uri: str, blob: Blob, out: Pixels | None = None) -> _Known:
+        key = self._memory.identify(uri, blob) if self._memory else None
+        recall = self._memory.recall if self._memory else None
+        embedding = recall(key) if recall and key is not None else None
+        if embedding is not None:
+            return _Known(key, None, embedding)
+        if out is None:
+            out = np.empty((self._spec.size, self._spec.size, 3), np.uint8)
+        return _Known(key, self._decode_file(isolate, blob.data, out), None)
 
     def _decode_file(self, isolate: bool, data: bytes, out: Pixels) -> Pixels:
         if isolate:

@@ -110,9 +110,9 @@ class Bundle:
         """What a reader of its predictions needs to know of them."""
         return self.readout.meaning(self.outputs)
 
-    def deviation(self, score: str) -> float:
-        """Standard deviation in training of what a score predicts, its unit."""
-        further = self.readout.further.get(score)
+    def deviation(self, name: str) -> float:
+        """Standard deviation in training of what one of `columns` predicts, its unit."""
+        further = self.readout.target_of(name)
         return further.sd if further else self.target_sd
 
     @property

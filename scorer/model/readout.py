@@ -65,6 +65,11 @@ class Readout(Part):
         if len(set(names)) < len(names) or TAKEN & set(names):
             yield "an output has the name of another column of the predictions"
 
+    def target_of(self, name: str) -> Target | None:
+        """What one of `columns` predicts, a score or the end of its interval; None: the main target."""
+        output, _, end = name.rpartition("_")
+        return self.further.get(name) or (self.further.get(output) if end in ENDS else None)
+
     def scores(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """Names of the scores: the outputs, and for several classes the probability of the one that is told."""
         return (MAIN, *outputs) if self.task == "multiclass" else tuple(outputs)

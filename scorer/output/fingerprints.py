@@ -98,7 +98,8 @@ def _matrix(rows: pa.RecordBatch, names: Sequence[str], texts: Sequence[str]) ->
     """uint8 [n, width]: the columns side by side, each value in a fixed number of bytes."""
     parts = [_column(rows.column(name)) for name in names]
     parts += [_hashed(_texts(_plain(rows.column(name)))) for name in texts]
-    return np.concatenate([np.zeros((rows.num_rows, 1), np.uint8), *parts], axis=1)
+    widths = np.array([part.shape[1] for part in parts], np.uint8)  # else one column's bytes could be another's
+    return np.concatenate([np.broadcast_to(widths, (rows.num_rows, len(widths))), *parts], axis=1)
 
 
 def _column(column: pa.Array) -> Bytes:

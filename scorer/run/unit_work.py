@@ -275,5 +275,5 @@ def _audit_rows(work: UnitWork, rows: npt.NDArray[np.intp], table: pa.Table, rul
         {name: floats(then.column(name).combine_chunks())[same] for name in names},
         {name: floats(now.column(name).combine_chunks())[same] for name in names},
         known.tolerance,
-        rules.bundle.target_sd,
+        {name: rules.bundle.deviation(name.removeprefix("prediction_")) for name in names},
     )

@@ -13,7 +13,7 @@ import tensorflow as tf
 from scorer.errors import StoreUnreachable, Terminal
 from scorer.intake.batches import ImageBatch, Memory, Request
 from scorer.intake.dataset import FINISHED_AHEAD, SPARE_CALLS, ImagePipeline
-from scorer.intake.fetch import Fetcher, ImagePlaces
+from scorer.intake.fetch import HOLD_BYTES, Fetcher, ImagePlaces
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.objectstore import Blob, ObjectStore, join
 from scorer.settings import ImageLimits, ImageSources, Speed
@@ -196,8 +196,12 @@ def test_asked_to_isolate_the_chain_loses_the_image_that_kills_its_decoder_and_n
             assert np.array_equal(batch.embeddings[position], decode_image(GOOD[position], SPEC, ImageLimits()))
 
 
-def test_what_is_known_by_its_bytes_is_not_decoded_and_shifts_nothing(root: str) -> None:
+@pytest.mark.parametrize("hold_bytes", [HOLD_BYTES, 0], ids=["small", "large, so decoded as they come"])
+def test_what_is_known_by_its_bytes_is_not_decoded_and_shifts_nothing(
+    root: str, monkeypatch: pytest.MonkeyPatch, hold_bytes: int
+) -> None:
     """Faults, known and unknown images in one batch: each embedding in its place, each key that of its bytes."""
+    monkeypatch.setattr("scorer.intake.fetch.HOLD_BYTES", hold_bytes)
     store = ObjectStore()
     files = {f"{number}.jpg": data for number, data in enumerate(GOOD[:4])} | {"bad.jpg": b"no image"}
     for name, data in files.items():

@@ -21,6 +21,7 @@ from scorer.intake.partitions import Unit
 from scorer.objectstore import ObjectStore, join
 from scorer.output import predictions, quarantine, tally
 from scorer.output.audit import audit
+from scorer.output.fingerprints import fingerprints
 from scorer.output.manifest import RunManifest
 from scorer.output.predictions import Origin, ScoredRows
 from scorer.output.quarantine import Refusals
@@ -62,6 +63,13 @@ def test_a_fingerprint_depends_on_features_and_images_and_on_neither_id_nor_orde
     assert fingerprints(image_uris=[["x"]], area=[1], listing_id=["c"]) == first[:1]
     assert fingerprints(listing_id=["a"], area=[2], image_uris=[["x"]]) != first[:1]
     assert fingerprints(listing_id=["a"], area=[1], image_uris=[["y"]]) != first[:1]
+
+
+def test_what_is_missing_in_one_column_is_not_taken_for_what_is_missing_in_another() -> None:
+    nothing, zero = pa.nulls(1), pa.array([0.0])
+    first = pa.record_batch({"a": nothing, "b": zero})
+    second = pa.record_batch({"a": zero, "b": nothing})
+    assert fingerprints(first, ["a", "b"], [b""]) != fingerprints(second, ["a", "b"], [b""])
 
 
 def test_refused_rows_keep_all_that_was_read_of_them() -> None:

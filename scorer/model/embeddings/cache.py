@@ -5,11 +5,15 @@ import hashlib
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from scorer.errors import InputError
 from scorer.objectstore import ObjectInfo, ObjectStore, file_name, parse
+
+KEPT_S = 24 * 3600.0
+"""For so long a copy stays that is in no listing."""
 
 
 class LocalCopies:
@@ -39,13 +43,16 @@ class LocalCopies:
         return path
 
     def forget_all_but(self, names: Iterable[str]) -> None:
-        """Remove the copies of files that are not in the store any more."""
+        """Remove the copies of files that are not in the store any more, but for those that came lately.
+
+        What is not in our listing may be in that of another process, which is just copying it.
+        """
         if not self._remote or not self._folder.is_dir():
             return
         kept = set(names)
         for path in self._folder.iterdir():
-            if path.name not in kept:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # another process was faster
+                if path.name not in kept and time.time() - path.stat().st_mtime > KEPT_S:
                     path.unlink()
 
 

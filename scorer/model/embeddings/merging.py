@@ -11,7 +11,7 @@ from scorer.model.embeddings.index import Index
 from scorer.objectstore import ObjectStore, join
 
 MOST_FILES = 12
-"""Each costs a look-up one more search; one more comes with every night."""
+"""Each costs every start a request and a mapping; one more comes with every night."""
 
 GROWTH = 3
 """A file joins a merge that is at least a third of its size: each embedding is written a few times, not nightly."""
@@ -37,7 +37,9 @@ def chosen(sizes: Sequence[int], limit: int) -> list[int]:
 
 
 def merged(blocks: Sequence[Block], asked: npt.NDArray[np.uint64], today: int, limit: int | None) -> Iterator[Block]:
-    """All sound rows of these blocks as they lie, one block after the other, each key once.
+    """The rows of these blocks as they lie, one block after the other, each key once.
+
+    Of several with one key the one that was used last stays, if it is sound.
 
     Args:
         blocks: of the files that will be replaced.

@@ -1,12 +1,13 @@
 """Embeddings by key for one image tower: looked up where they lie, appended by every run, tidied now and then.
 
-`URI/<tower digest>/<token>.arrow`: files never change and have names that nobody else uses, and the listing is all that
-says which there are. So any number of jobs may read and append at the same time. Whoever merges files writes the merged
-one first and removes the others then; who had just listed those finds them gone and computes anew.
+`URI/<tower digest>/<time>-<token>.arrow`: files never change and have names that nobody else uses, and the listing is
+all that says which there are. So any number of jobs may read and append at the same time. Whoever merges files writes
+the merged one first and removes the others then; who had just listed those finds them gone and computes anew.
 """
 
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,7 +102,7 @@ class EmbeddingStore:
             self._warn(f"The embedding store cannot be listed ({error}). Every image is computed.")
             return
         own = [info for info in listed if info.uri.startswith(f"{self.folder}/") and info.uri.endswith(".arrow")]
-        own.sort(key=lambda info: (info.modified, info.uri))  # what came together stays together when files are merged
+        own.sort(key=lambda info: file_name(info.uri))  # what came together stays together when files are merged
         copies = LocalCopies(self._uri, self._tower, self._settings.cache, self._store)
         for info in own:
             self._map(info, copies)
@@ -186,7 +187,8 @@ class EmbeddingStore:
         keys, stored = keys[fits], stored[fits]
         if len(keys):
             used = np.full(len(keys), _today(), np.uint32)
-            self._write(block.slices(block.made(keys[:, 0].copy(), keys[:, 1].copy(), stored, used)))
+            made = block.made(keys[:, 0].copy(), keys[:, 1].copy(), stored, used)
+            self._write(block.slices(made), since=f"{time.time_ns():016x}")
 
     def close(self) -> None:
         """Write what is left, merge files where they are many, and let go what nobody uses."""
@@ -207,13 +209,14 @@ class EmbeddingStore:
         else:
             self._files.append(File(info.uri, info.size, tuple(blocks)))
 
-    def _write(self, blocks: Iterable[Block]) -> bool:
+    def _write(self, blocks: Iterable[Block], since: str) -> bool:
+        """`since`: when its oldest embeddings came, in nanoseconds, hexadecimal; what came first is listed first."""
         try:
             with tempfile.TemporaryDirectory(prefix="scorer-") as folder:
                 path = Path(folder) / "embeddings.arrow"
                 block.write(blocks, path, self._size, self._stored, self._tower)
                 size = path.stat().st_size
-                self._store.put_file(join(self.folder, f"{secrets.token_hex(16)}.arrow"), path)
+                self._store.put_file(join(self.folder, f"{since}-{secrets.token_hex(16)}.arrow"), path)
         except FAILURES as error:
             self._give_up(error)
             return False
@@ -237,7 +240,8 @@ class EmbeddingStore:
         asked = np.concatenate(self._asked) if self._asked else np.zeros((0, 2), np.uint64)
         blocks = [rows for file in files for rows in file.blocks]
         too_much = sum(file.size for file in self._files) > limit
-        if self._write(merging.merged(blocks, asked, _today(), limit if too_much else None)):
+        since = file_name(files[0].uri).partition("-")[0]
+        if self._write(merging.merged(blocks, asked, _today(), limit if too_much else None), since):
             self._store.delete(file.uri for file in files)
 
 

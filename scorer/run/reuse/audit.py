@@ -1,5 +1,7 @@
 """Is what was taken over what would be computed? Some of it is, and held against it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,12 @@ def same_embedding(then: Floats, now: Floats, allowed: float, rounded: bool) -> 
 
 
 def insist_on_scores(
-    ids: list[str], origin: str, then: dict[str, Scores], now: dict[str, Scores], allowed: float, deviation: float
+    ids: list[str],
+    origin: str,
+    then: dict[str, Scores],
+    now: dict[str, Scores],
+    allowed: float,
+    deviations: Mapping[str, float],
 ) -> None:
     """Raise AuditError that names the first listing whose score is another one than was carried forward.
 
@@ -41,11 +48,11 @@ def insist_on_scores(
         origin: where the carried scores are from, for people.
         then: the carried scores, float64 [n] for each output.
         now: those computed anew.
-        allowed: times max(|score|, deviation).
-        deviation: standard deviation of the target.
+        allowed: times max(|score|, its deviation).
+        deviations: standard deviation of each output's target.
     """
     for name, carried in then.items():
-        room = allowed * np.maximum(np.abs(carried), deviation)
+        room = allowed * np.maximum(np.abs(carried), deviations[name])
         neither = np.isnan(carried) & np.isnan(now[name])  # no interval, then and now
         wrong = ~((np.abs(carried - now[name]) <= room) | neither)  # one NaN is within no tolerance
         for row in np.flatnonzero(wrong)[:1]:

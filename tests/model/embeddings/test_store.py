@@ -1,6 +1,7 @@
 """The store of embeddings gives back what was put in, or nothing."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.model.embeddings import EmbeddingStore, block, merging
 from scorer.model.embeddings.block import Block, checksums, made
+from scorer.model.embeddings.cache import LocalCopies
 from scorer.model.embeddings.index import Index
 from scorer.objectstore import ObjectStore, join
 from scorer.settings import Embeddings
@@ -96,8 +98,30 @@ def test_a_store_in_a_bucket_is_copied_once(bucket: Bucket, tmp_path: Path, monk
         assert opened(uri, cache=cache).take(keys)[0].all()
     assert len(loads) == 1
     ObjectStore().delete(loads)
+    (copy,) = (path for path in Path(cache).rglob("*") if path.is_file())
     opened(uri, cache=cache)
-    assert not [path for path in Path(cache).rglob("*") if path.is_file()]
+    assert copy.is_file(), "another process may just have listed it"
+    os.utime(copy, (0, time.time() - 25 * 3600))
+    opened(uri, cache=cache)
+    assert not copy.exists()
+
+
+def test_two_processes_that_copy_at_once_leave_each_others_files_alone(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, cache = join(bucket.uri, "embeddings"), str(tmp_path / "cache")
+    keys, values = some(50)
+    put(uri, keys, values)
+    download = ObjectStore.download
+
+    def disturbed(self: ObjectStore, uri_of_file: str, path: Path) -> None:
+        download(self, uri_of_file, path)
+        LocalCopies(uri, TOWER, cache, ObjectStore()).forget_all_but([])  # its listing was older than the file
+
+    monkeypatch.setattr(ObjectStore, "download", disturbed)
+    said = Said()
+    assert opened(uri, said, cache=cache).take(keys)[0].all()
+    assert not said
 
 
 def test_a_block_of_which_much_is_wanted_is_read_ahead_as_a_whole_and_of_another_single_rows(
@@ -142,6 +166,7 @@ def test_what_came_together_lies_together_also_when_files_were_merged(
     assert len(blocks) > 2
     lying = np.concatenate([rows.values for rows in blocks])
     assert (lying == values[: len(lying)]).all()
+    assert min(tmp_path.rglob("*.arrow")) == largest, "and comes first when files are merged again"
 
 
 def test_float16_is_rounded_at_once_so_that_a_fresh_embedding_scores_like_a_stored_one(tmp_path: Path) -> None:
@@ -182,10 +207,8 @@ def test_an_embedding_that_is_damaged_in_one_file_is_taken_from_another(tmp_path
     whole = file.read_bytes()
     damaged = bytearray(whole)
     damaged[whole.index(values[7].tobytes())] ^= 1
-    for name, older in (("a" * 32, 100), ("f" * 32, -100)):
-        other = file.with_name(f"{name}.arrow")
-        other.write_bytes(damaged)
-        os.utime(other, (file.stat().st_mtime - older,) * 2)
+    for name in ("0" * 32, "f" * 32):  # before and after it
+        file.with_name(f"{name}.arrow").write_bytes(damaged)
     assert store.take(keys)[0].all()
     said = Said()
     known, found = opened(str(tmp_path), said).take(keys)
