@@ -207,6 +207,9 @@ def _vectors(
     held_out = np.isin(rows, split.validation)
     known = np.full(members.out_of_fold.shape, np.nan)
     known[held_out] = found.raw(rows[held_out])
+    # Without an image the number nets have the word, and those that count have learned from every row.
+    bare = held_out & ~(data.examples.images[rows] >= 0).any(axis=1)
+    known[bare] = members.out_of_fold[bare]
     return replace(found, out_of_fold=known)
 
 

@@ -135,6 +135,22 @@ def test_scores_out_of_fold_are_given_for_rows_that_were_held_out(tmp_path: Path
     assert known.all() if recipe == "frozen" else known.mean() > 0.1
 
 
+@pytest.mark.parametrize("recipe", ["trained", "frozen"])
+def test_without_an_image_the_score_out_of_fold_is_by_number_nets_that_had_not_seen_the_listing(
+    tmp_path: Path, recipe: str
+) -> None:
+    given = data(tmp_path, recipe, fusion="concat", epochs=3)
+    given.examples.images[::3] = -1
+    fused = fit_fused(given, KNOWN, 1)
+    assert fused.numbers is not None
+    told = np.isfinite(fused.out_of_fold).all(axis=1)
+    bare = told & (given.examples.images[KNOWN] < 0).all(axis=1)
+    assert bare.sum() > 10
+    assert (told & ~bare).sum() > 10
+    np.testing.assert_array_equal(fused.out_of_fold[bare], fused.numbers.out_of_fold[bare])
+    assert (fused.out_of_fold[told & ~bare] != fused.numbers.out_of_fold[told & ~bare]).all()
+
+
 def test_the_first_images_are_kept() -> None:
     slots = np.array([[4, -1, 5, 6], [-1, -1, -1, 7]], np.int32)
     assert kept_images(slots, None).tolist() == slots.tolist()
