@@ -120,8 +120,8 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
             golden=golden_rows(fused, source, job.seed, readout),
             card=judged.card,
         )
-    bundle = save_bundle(content, job.bundle, store)
-    state.clear()
+        bundle = save_bundle(content, job.bundle, store)
+        state.clear()  # with the folder still ours: the next training in it may have begun the moment that it is let go
     return TrainReport(bundle.uri, bundle.name, bundle.version, bundle.digest, judged.metrics, judged.text)
 
 

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 
 from scorer.errors import BundleError, ContractError, InputError, ScorerError, SettingsError
 from scorer.intake.pixels import decode_image
-from scorer.model.bundle import Bundle, load_bundle
+from scorer.model.bundle import Bundle, load_bundle, save_bundle
 from scorer.model.predictor import Predictor
 from scorer.objectstore import ObjectStore
 from scorer.settings import ImageLimits, TrainJob
+from scorer.training.state import State, alone_in
 from scorer.training.train import TrainReport, train
 from tests.conftest import Bucket
 from tests.training.listings import job, rows_with_images, write_listings
@@ -181,6 +183,28 @@ def test_a_target_that_reaches_zero_cannot_be_learned_as_a_logarithm(folder: Pat
 def test_every_augmentation_trains(folder: Path, tmp_path: Path, augmentation: tuple[str, ...]) -> None:
     settings = quick(folder, bundle=str(tmp_path / "bundle"), augmentation=augmentation, epochs=1)
     assert train(settings, STORE, lambda line: None).metrics["test"]
+
+
+def test_the_folder_of_the_state_is_let_go_of_when_the_bundle_is_written_and_what_was_kept_is_removed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, done = str(tmp_path / "state"), list[str]()
+
+    def held_while(step: Callable[..., Any]) -> Callable[..., Any]:
+        def tried(*given: Any) -> Any:
+            with pytest.raises(SettingsError, match="Another training is at work"), alone_in(kept):
+                pass
+            done.append(step.__name__)
+            return step(*given)
+
+        return tried
+
+    monkeypatch.setattr("scorer.training.train.save_bundle", held_while(save_bundle))
+    monkeypatch.setattr(State, "clear", held_while(State.clear))
+    train(quick(folder, bundle=str(tmp_path / "bundle"), state=kept, epochs=1), STORE, lambda line: None)
+    assert done == ["clear", "save_bundle", "clear"], "what another training left, the bundle, what this one kept"
+    with alone_in(kept):
+        assert not list((tmp_path / "state").iterdir())
 
 
 def test_listings_and_images_may_be_in_a_bucket_and_the_bundle_goes_there(tmp_path: Path, bucket: Bucket) -> None:
