@@ -31,6 +31,7 @@ def golden_rows(fitted: FittedNet, source: Source, seed: int, readout: Readout =
 
     Raises:
         InputChanged: an image is no longer the one that was trained on.
+        StoreUnreachable: the store does not give an image out again.
     """
     examples, prepared = fitted.data.examples, fitted.prepared
     rows = choose_rows(examples.images, prepared.gaps, examples.target, seed)

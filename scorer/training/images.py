@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from scorer.errors import ImageFault, InputChanged
+from scorer.errors import ImageFault, InputChanged, StoreUnreachable
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.pixels import PixelSpec, decode_image
@@ -55,10 +55,20 @@ class ImageCache:
     faults: Counter[str]
 
     def bytes_of(self, uri: str, source: Source) -> bytes:
-        """The file that was decoded, fetched again. Raises InputChanged if it is gone or another one by now."""
+        """The file that was decoded, fetched again.
+
+        Raises:
+            InputChanged: it is gone or another one by now.
+            StoreUnreachable: the store does not say.
+        """
         try:
             data = source.fetcher.get(source.places.resolve(uri))
         except ImageFault as fault:
+            if fault.transient:
+                raise StoreUnreachable(
+                    f"{uri} could not be fetched a second time, for the bundle ({fault}). No bundle was written; train"
+                    " again when the store answers, with a state from where this training was."
+                ) from None
             raise InputChanged(f"{uri} went while the model trained on it ({fault}). {_NO_BUNDLE}") from None
         if hashlib.sha256(data).hexdigest() != self.digests[uri]:
             raise InputChanged(f"{uri} was replaced while the model trained on it. {_NO_BUNDLE}")
@@ -114,7 +124,8 @@ def cache_images(
             faults[uri] = faults[owner]
         else:
             slots[uri] = owners[digest]
-    if kept is not None:
+    # Where nothing can be used, nothing is kept: the next try finds out whether access or files have come meanwhile.
+    if kept is not None and slots:
         pixels.flush()  # what the account vouches for is on the disk before it
         account = {"slots": slots, "digests": digests, "faults": Counter(faults.values())}
         replace_file(kept / ACCOUNT, json.dumps(account).encode())

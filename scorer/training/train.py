@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from scorer.errors import InputChanged
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.partitions import Partition
-from scorer.model.bundle import BundleContent, insist_on_free_place, save_bundle
+from scorer.model.bundle import BundleContent, GoldenRow, insist_on_free_place, save_bundle
 from scorer.model.document import versions_here
 from scorer.model.freezing import freeze
 from scorer.model.readout import MAIN, Readout, read_out
@@ -117,7 +118,7 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
             readout=readout,
             metrics=judged.metrics,
             training=_lineage(fused, test),
-            golden=golden_rows(fused, source, job.seed, readout),
+            golden=_golden(fused, source, readout, state),
             card=judged.card,
         )
         bundle = save_bundle(content, job.bundle, store)
@@ -149,6 +150,24 @@ def _embedded(
     tower = build_tower(design.pixels.size, design.pixels.scaling, recipe)
     progress(f"Embedding {len(set(examples.cache.slots.values())):,} images by {recipe.image_tower}.")
     return embed_images(tower, examples.cache, folder, progress, state.images())
+
+
+def _golden(fused: FittedNet, source: Source, readout: Readout, state: State) -> tuple[GoldenRow, ...]:
+    """The golden rows. Where an image of theirs has changed, what was kept is forgotten.
+
+    Its fingerprint knows the files of listings, not the images: the same training started again would take the former
+    image for decoded, choose the same rows and fail at the same image, for ever.
+    """
+    try:
+        return golden_rows(fused, source, fused.data.job.seed, readout)
+    except InputChanged as error:
+        if state.folder is None:
+            raise
+        state.clear()
+        raise InputChanged(
+            f"{error} What was kept in {state.folder} (state) knew the former image and was removed: the next training"
+            " begins anew."
+        ) from None
 
 
 def _content(fused: FittedNet, test: Rows, **reports: Any) -> BundleContent:

@@ -2,14 +2,15 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scorer.errors import InputChanged
+from scorer.errors import InputChanged, StoreUnreachable
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.pixels import PixelSpec, decode_image
-from scorer.objectstore import ObjectStore
+from scorer.objectstore import Blob, ObjectStore
 from scorer.settings import ImageLimits, ImageSources
 from scorer.training import images
 from scorer.training.images import Source, cache_images
@@ -83,3 +84,34 @@ def test_the_file_of_an_image_is_given_back_only_while_it_is_the_one_that_was_de
     (folder / "1.png").unlink()
     with pytest.raises(InputChanged, match=r"1\.png went .*image_not_found"):
         cache.bytes_of("1.png", source)
+
+
+class Failing(ObjectStore):
+    """A store that does not answer once it is out."""
+
+    out = False
+
+    def get(self, uri: str, *given: Any, **named: Any) -> Blob:
+        if self.out:
+            raise StoreUnreachable(f"{uri}: 503.")
+        return super().get(uri, *given, **named)
+
+
+def test_a_store_that_does_not_answer_says_nothing_of_what_became_of_an_image(folder: Path, tmp_path: Path) -> None:
+    store, places = Failing(), ImagePlaces.of(str(tmp_path), ImageSources())
+    with Fetcher(store, LIMITS, 1) as fetcher:
+        source = Source(fetcher, places, LIMITS, threads=1)
+        cache = cache_images(["0.png"], SPEC, source, folder)
+        store.out = True
+        with pytest.raises(StoreUnreachable, match=r"0\.png could not be fetched .*503.* when the store answers"):
+            cache.bytes_of("0.png", source)
+
+
+def test_that_no_image_can_be_used_is_not_kept_and_so_is_found_out_again(folder: Path, source: Source) -> None:
+    kept = folder / "kept"
+    kept.mkdir()
+    assert not cache_images(["late.png", "page.png"], SPEC, source, folder, kept).slots
+    write_image(folder / "late.png", 20, np.random.default_rng(0))
+    assert list(cache_images(["late.png", "page.png"], SPEC, source, folder, kept).slots) == ["late.png"]
+    (folder / "late.png").unlink()
+    assert list(cache_images(["late.png", "page.png"], SPEC, source, folder, kept).slots) == ["late.png"], "decoded"

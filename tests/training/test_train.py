@@ -8,16 +8,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorer.errors import BundleError, ContractError, InputError, ScorerError, SettingsError
+from scorer.errors import (
+    BundleError,
+    ContractError,
+    InputChanged,
+    InputError,
+    ScorerError,
+    SettingsError,
+    StoreUnreachable,
+)
 from scorer.intake.pixels import decode_image
 from scorer.model.bundle import Bundle, load_bundle, save_bundle
 from scorer.model.predictor import Predictor
 from scorer.objectstore import ObjectStore
 from scorer.settings import ImageLimits, TrainJob
+from scorer.training.images import ImageCache
 from scorer.training.state import State, alone_in
 from scorer.training.train import TrainReport, train
 from tests.conftest import Bucket
-from tests.training.listings import job, rows_with_images, write_listings
+from tests.training.listings import job, rows_with_images, write_image, write_listings
 
 STORE = ObjectStore()
 LISTINGS = 300
@@ -205,6 +214,35 @@ def test_the_folder_of_the_state_is_let_go_of_when_the_bundle_is_written_and_wha
     assert done == ["clear", "save_bundle", "clear"], "what another training left, the bundle, what this one kept"
     with alone_in(kept):
         assert not list((tmp_path / "state").iterdir())
+
+
+def test_after_an_image_has_changed_in_a_training_the_next_one_begins_anew_instead_of_failing_like_it(
+    tmp_path: Path,
+) -> None:
+    write_listings(tmp_path, rows_with_images(tmp_path, 40))
+    settings, random = quick(tmp_path, state=str(tmp_path / "state"), epochs=1), np.random.default_rng(1)
+
+    def replaced(line: str) -> None:
+        if "distinct images" in line:  # they are decoded
+            for path in (tmp_path / "images").iterdir():
+                write_image(path, 100, random)
+
+    with pytest.raises(InputChanged, match=r"was replaced .* kept in .*/state \(state\) .* was removed: .* anew\."):
+        train(settings, STORE, replaced)
+    assert not list((tmp_path / "state").iterdir())
+    assert train(settings, STORE, lambda line: None).metrics["test"]
+
+
+def test_what_was_kept_stays_where_the_store_does_not_give_an_image_out_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out(*given: Any) -> bytes:
+        raise StoreUnreachable("0.png could not be fetched a second time.")
+
+    monkeypatch.setattr(ImageCache, "bytes_of", out)
+    with pytest.raises(StoreUnreachable, match=r"second time\.$"):
+        train(quick(folder, bundle=str(tmp_path / "b"), state=str(tmp_path / "s"), epochs=1), STORE, lambda line: None)
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"images", "fits", "training.json"}
 
 
 def test_listings_and_images_may_be_in_a_bucket_and_the_bundle_goes_there(tmp_path: Path, bucket: Bucket) -> None:
