@@ -48,7 +48,7 @@ def select_features(
     """The columns that `features` names, else all of a usable kind that no other setting names or excludes.
 
     Args:
-        table: the training split.
+        table: the listings to learn from: what only a test listing holds is nothing that could be learned.
         partitions: keys of the partitions; their Hive columns are no features, even if the files hold them too.
         job: which columns it names, as target, as group, to take or to leave out.
         progress: told which columns are left out, and why.

@@ -98,6 +98,7 @@ class Prepared:
 
 def gather(
     examples: Examples,
+    known: Rows,
     job: TrainJob,
     design: Design,
     embedded: Embedded | None,
@@ -105,16 +106,16 @@ def gather(
     progress: Progress,
     state: State = NOTHING_KEPT,
 ) -> Data:
-    """Choose the feature columns and how each target is learned.
+    """Choose the feature columns and how each target is learned, by the rows to learn from, `known`: int64 [m].
 
     Raises:
         SettingsError: a named column does not exist, or none is left; or the target cannot be learned so.
         ContractError: a named column can be no feature.
     """
-    columns = select_features(examples.table, examples.partitions, job, progress)
+    columns = select_features(examples.table.take(pa.array(known)), examples.partitions, job, progress)
     named = objective_of(job, examples.classes).classes
-    kind: Kind = "identity" if named else _kind(examples.target, job.target, job)
-    further = {name: _kind(target, name, job) for name, target in examples.further.items()}
+    kind: Kind = "identity" if named else _kind(examples.target, known, job.target, job)
+    further = {name: _kind(target, known, name, job) for name, target in examples.further.items()}
     return Data(examples, job, design, columns, kind, embedded, folder, state, further_kinds=further)
 
 
@@ -167,9 +168,9 @@ def stopping_split(data: Data, rows: Rows, seed: int) -> Split:
     return Split(rows[split.training], rows[split.validation], rows[split.test])
 
 
-def _kind(target: Floats, name: str, job: TrainJob) -> Kind:
-    """How targets are learned; auto is decided."""
-    return "log" if TargetTransform.fit(target, _transform_kind(target, name, job)).kind == "log" else "identity"
+def _kind(target: Floats, known: Rows, name: str, job: TrainJob) -> Kind:
+    """How targets are learned; auto is decided, by how skewed those are that are learned from."""
+    return "log" if TargetTransform.fit(target[known], _transform_kind(target, name, job)).kind == "log" else "identity"
 
 
 def _transform_kind(target: Floats, name: str, job: TrainJob) -> Literal["auto", "identity", "log"]:

@@ -101,7 +101,7 @@ def train(job: TrainJob, store: ObjectStore, progress: Progress) -> TrainReport:
         known, test = hold_out(examples, job, progress)
         schemes = Schemes.of(job, examples, known)
         embedded = _embedded(design, examples, Path(folder), state, job.seed, progress)
-        data = gather(examples, job, design, embedded, Path(folder), progress, state)
+        data = gather(examples, known, job, design, embedded, Path(folder), progress, state)
         data, tried = choose_fusion(data, schemes.choosing, progress)
         nets = Nets(data)
         journal = Journal(progress, Path(job.tensorboard) if job.tensorboard else None)

@@ -52,16 +52,20 @@ def examples() -> Examples:
 
 
 def data(folder: Path, recipe: str, **settings: Any) -> Data:
+    return data_of(examples(), folder, recipe, **settings)
+
+
+def data_of(found: Examples, folder: Path, recipe: str, **settings: Any) -> Data:
     quick = {"epochs": 12, "patience": 12, "learning_rate": 5e-3, "target_transform": "log"}
     job = TrainJob.model_validate(
         {"listings": "L", "target": "price", "bundle": "B", "recipe": recipe, **quick, **settings}
     )
-    design, found = design_of(job), examples()
+    design = design_of(job)
     embedded = None
     if design.frozen:
         tower = build_tower(SIZE, "0..1", design.recipe)
         embedded = embed_images(tower, found.cache, folder, lambda line: None)
-    return gather(found, job, design, embedded, folder, lambda line: None)
+    return gather(found, KNOWN, job, design, embedded, folder, lambda line: None)
 
 
 def error(fitted: FittedNet, rows: np.ndarray, images: int | None = None) -> float:
@@ -114,6 +118,21 @@ def test_what_is_fitted_depends_on_its_rows_alone(tmp_path: Path, name: str) -> 
     given.examples.target[TEST] *= 50
     given.examples.table.column("area").combine_chunks()
     np.testing.assert_array_equal(PROCEDURES[name](given, KNOWN, 1).predict(KNOWN), before)
+
+
+def test_features_and_how_the_target_is_learned_are_chosen_by_the_rows_to_learn_from(tmp_path: Path) -> None:
+    given, random = examples(), np.random.default_rng(0)
+    late = [None if row < TEST[0] else row / 7 for row in range(LISTINGS)]
+    given = replace(given, table=given.table.append_column("late", pa.array(late, pa.float64())))
+    given.target[KNOWN] = random.uniform(1, 2, len(KNOWN))
+    given.target[TEST] = np.exp(random.normal(0, 2, len(TEST)))
+    chosen = data_of(given, tmp_path, "trained", target_transform="auto")
+    assert chosen.columns == ("area",), "of the other one a net would be given numbers that it has never seen"
+    assert chosen.kind == "identity", "only the prices of test listings are skewed"
+    given.target[KNOWN] = np.exp(random.normal(0, 2, len(KNOWN)))
+    assert data_of(given, tmp_path, "trained", target_transform="auto").kind == "log"
+    given.target[TEST[0]] = 0.0
+    assert data_of(given, tmp_path, "trained", target_transform="auto").kind == "identity", "0 has no logarithm"
 
 
 @pytest.mark.parametrize("name", PROCEDURES)
