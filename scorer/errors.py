@@ -60,6 +60,10 @@ class TableGone(SettingsError):
     """The table that shows what was published is not in its catalog any more."""
 
 
+class TableDiffers(TableGone):
+    """It has other columns now than the files were made for, or another table has its name."""
+
+
 class InputError(Terminal):
     """The listings cannot be read."""
 

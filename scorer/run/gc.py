@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from scorer.errors import TableGone
+from scorer.errors import TableDiffers, TableGone
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join, trusted
 from scorer.output.commit import Ledger, Published
 from scorer.output.tables.expiry import Expired, expire
@@ -56,20 +56,27 @@ class Collected:
 
 @dataclass(frozen=True)
 class Missing:
-    """A table that is not in its catalog any more.
+    """A table that is not in its catalog any more, or has other columns now.
 
     Attributes:
         unshown: partitions whose current version it never showed.
+        differs: whether it is there, with other columns.
         uris: none.
     """
 
     table: TableName
     unshown: tuple[str, ...]
+    differs: bool = False
     uris: tuple[str, ...] = ()
 
     def sentence(self, verb: str) -> str:
         """For people."""
         unshown = ", ".join(key or "the partition" for key in self.unshown)
+        if self.differs:
+            return (
+                f"table {self.table}: it has other columns now than the files of {unshown} were made for, so it"
+                " does not show them. Give it its columns back, or score with --force."
+            )
         return (
             f"table {self.table}: nothing {verb}: it is not in its catalog, so it was dropped or renamed."
             + (f" Published and never shown in it: {unshown}." if unshown else "")
@@ -105,14 +112,14 @@ def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterat
     before = now - wanted.older_than
     folders, probes = _listed(wanted, store)
     superseded: dict[TableName, set[str]] = {}
-    missing: dict[TableName, list[str]] = {}
+    missing: dict[tuple[TableName, bool], list[str]] = {}
     for folder in folders:
         ledger = Ledger(join(wanted.state_uri, folder.key) if folder.key else wanted.state_uri, folder.key, store)
         if dry_run:
             yield _chosen(folder, _choice(folder, ledger.read().record, wanted, now), before)
         else:
-            if (table := _gone(ledger)) is not None:
-                missing.setdefault(table, []).append(folder.key)
+            if (gone := _gone(ledger)) is not None:
+                missing.setdefault(gone, []).append(folder.key)
             yield _collect(folder, ledger, wanted, store, now)
         record = ledger.read().record
         if record.current is not None and record.current.table is not None and record.current.in_table_at is not None:
@@ -122,24 +129,25 @@ def collect(wanted: Housekeeping, tools: Tools, dry_run: bool = False) -> Iterat
         try:
             yield expire(table, tokens, before, store, dry_run)
         except TableGone:
-            missing.setdefault(table, [])
-    yield from (Missing(table, tuple(unshown)) for table, unshown in missing.items())
+            missing.setdefault((table, False), [])
+    yield from (Missing(table, tuple(unshown), differs) for (table, differs), unshown in missing.items())
     if not dry_run:
         store.delete(info.uri for info in probes if info.modified < before)
         store.sweep(wanted.state_uri, before)
 
 
-def _gone(ledger: Ledger) -> TableName | None:
+def _gone(ledger: Ledger) -> tuple[TableName, bool] | None:
     """A run may have died between its publish and its copies, and nobody started it again: they are made up for.
 
     Returns:
-        The table that should show the current version and is not there.
+        The table that should show the current version and is not there, or is there and differs.
     """
     try:
         ledger.expose()
-    except TableGone:
+    except TableGone as error:
         current = ledger.read().record.current
-        return current.table if current is not None else None
+        table = current.table if current is not None else None
+        return None if table is None else (table, isinstance(error, TableDiffers))
     return None
 
 

@@ -18,7 +18,7 @@ from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType, IntegerType, NestedField, StringType, TimestamptzType
 
 from scorer.contracts import built_in
-from scorer.errors import SettingsError, StoreUnreachable, TableGone
+from scorer.errors import SettingsError, StoreUnreachable, TableDiffers, TableGone
 from scorer.objectstore import ObjectStore, join
 from scorer.output.commit import Ledger, Version
 from scorer.output.predictions import schema as predictions_schema
@@ -431,6 +431,33 @@ def test_a_table_that_is_dropped_amid_a_commit_is_named(
     meanwhile(monkeypatch, lambda: drop(local))
     with pytest.raises(TableGone, match=r"lake\.shop\.predictions that shall show it is not in its catalog"):
         published(str(tmp_path), "run-1", ["a"], into=local.spelled)
+
+
+def test_files_are_not_shown_in_another_table_whose_ids_are_those_of_other_columns(local: Lake, tmp_path: Path) -> None:
+    version = published(str(tmp_path), "run-1", ["a"], expose=False, into=local.spelled)
+    drop(local)
+    columns = [field for field in predictions_schema(()) if field.name != "prediction"]
+    fitted(TableName.parse(local.spelled), pa.schema([predictions_schema(()).field("prediction"), *columns]), KEY)
+    ledger = ledger_of(str(tmp_path))
+    with pytest.raises(TableDiffers, match=r"column 1 is prediction, in the files listing_id.*--force"):
+        ledger.expose()
+    assert local.table.current_snapshot() is None
+    assert STORE.exists(version.predictions[0].uri)
+    *_, missing = gc(str(tmp_path), timedelta(0))
+    assert missing.startswith(f"table lake.shop.predictions: it has other columns now than the files of {KEY}")
+
+
+def test_files_wait_while_the_columns_of_their_table_have_other_names(local: Lake, tmp_path: Path) -> None:
+    published(str(tmp_path), "run-1", ["a"], expose=False, into=local.spelled)
+    ledger = ledger_of(str(tmp_path))
+    with local.table.update_schema() as update:
+        update.rename_column("prediction_class", "kind")
+    with pytest.raises(TableDiffers, match=r"is kind, in the files prediction_class"):
+        ledger.expose()
+    with local.table.update_schema() as update:
+        update.rename_column("kind", "prediction_class")
+    ledger.expose()
+    assert ids(local) == ["a"]
 
 
 def test_gc_of_one_partition_leaves_the_others_files(local: Lake, tmp_path: Path) -> None:

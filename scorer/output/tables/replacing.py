@@ -8,15 +8,25 @@ token of the record's entry, and not repeated.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
-from scorer.errors import CredentialsRefused, PreconditionFailed, SettingsError, StoreUnreachable, TableGone
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scorer.errors import (
+    CredentialsRefused,
+    PreconditionFailed,
+    SettingsError,
+    StoreUnreachable,
+    TableDiffers,
+    TableGone,
+)
 from scorer.objectstore import ObjectStore
 from scorer.output.exposure import Shown
-from scorer.output.tables.layout import key_values
+from scorer.output.tables.layout import FIELD_ID, key_values
 from scorer.tables import TableName, asked, catalog, load
 
 if TYPE_CHECKING:
@@ -46,7 +56,7 @@ def show(name: TableName, partition: str, current: Callable[[], Shown | None], s
 
     Raises:
         StoreUnreachable: the catalog or the store does not answer, or others are faster every time.
-        TableGone: it was dropped or renamed.
+        TableGone: it was dropped or renamed; TableDiffers: it has other columns by now.
         SettingsError: it was altered so that it does not fit any more.
     """
     why = ""
@@ -152,6 +162,7 @@ def _copies(table: "Table", partition: str, shown: Shown, store: ObjectStore) ->
     uris = []
     for number, file in enumerate(shown.predictions):
         if file.rows:
+            _insist_on_its_columns(table, partition, file.uri, store)
             uri = file_uri(table, partition, shown.token, number)
             with suppress(PreconditionFailed):  # an earlier try got as far
                 store.copy(file.uri, uri, if_none_match=True)
@@ -160,6 +171,31 @@ def _copies(table: "Table", partition: str, shown: Shown, store: ObjectStore) ->
                 raise StoreUnreachable(f"{uri} has {found:,} bytes instead of {file.bytes:,}.")
             uris.append(uri)
     return uris
+
+
+def _insist_on_its_columns(table: "Table", partition: str, uri: str, store: ObjectStore) -> None:
+    """Iceberg finds a column by its id, whatever its name: in another table these ids may be those of other columns."""
+    of = table.schema()
+    with store.open(uri) as handle:
+        for name, number in _ids(pq.read_schema(handle)):
+            there = of.find_column_name(number)
+            if there != name:
+                raise TableDiffers(
+                    f"{partition or 'The partition'} is published, but the table {'.'.join(table.name())} has other"
+                    f" columns than its files were made for: column {number} is {there or 'none'}, in the files {name}."
+                    " It was made again, or columns were renamed or dropped. It could show values in the wrong columns,"
+                    " so nothing was added to it; the record and the files in the state are as they were. Give it its"
+                    " columns back; or start the job with --force, which scores the partition into it as it is now."
+                )
+
+
+def _ids(schema: pa.Schema) -> Iterator[tuple[str, int]]:
+    """Name and id of each column that has an id, and of what its lists hold."""
+    for field in schema:
+        within = [(f"{field.name}.element", field.type.value_field)] if pa.types.is_list(field.type) else []
+        for name, one in ((field.name, field), *within):
+            if FIELD_ID in (one.metadata or {}):
+                yield name, int(one.metadata[FIELD_ID])
 
 
 def _commit(table: "Table", partition: str, shown: Shown, uris: list[str]) -> bool:
