@@ -11,13 +11,16 @@ class ScorerError(Exception):
 
 
 class Transient(ScorerError):
-    """Starting the same run again may succeed; nothing was published, finished units are kept."""
+    """Starting the same run again may succeed; finished units are kept.
+
+    Nothing was published, unless the text says that it is: then only copies and tables that show it are left to do.
+    """
 
     exit_code = 75
 
 
 class Terminal(ScorerError):
-    """Starting again without a change fails again; nothing was published."""
+    """Starting again without a change fails again; nothing was published, unless the text says that it is."""
 
     exit_code = 3
 

@@ -43,7 +43,6 @@ def exit_code() -> Iterator["Stop"]:
         import traceback
 
         traceback.print_exc()
-        typer.echo(
-            f"A bug in scorer ({type(error).__name__}). Nothing was published. Please report the lines above.", err=True
-        )
+        became = stop.published or "Nothing was published."
+        typer.echo(f"A bug in scorer ({type(error).__name__}). {became} Please report the lines above.", err=True)
         raise typer.Exit(ScorerError.exit_code) from None

@@ -84,7 +84,7 @@ class Exposure:
                 return
         raise StoreUnreachable(
             f"{self._partition or 'The partition'} is published, but after {PASSES} tries what readers list is not yet"
-            " the current version. Start the same command again to bring it up to date."
+            " the current version. The next start on it brings it up to date."
         )
 
     def _is_settled(self, current: Callable[[], Shown | None]) -> bool:

@@ -27,7 +27,7 @@ class Account:
         ended: UTC; None while it runs.
         start: once the plan stands; None where the run ended before.
         manifest: once it was written; with the gates' verdicts, also of a run that they refused.
-        outcome: what became of it.
+        outcome: what became of it. Once published it stays so, whatever goes wrong afterwards.
         error: what ended it, in its own words; empty otherwise.
         exit_code: of the command.
     """
@@ -52,6 +52,8 @@ class Account:
             return
         self.error = str(error)
         self.exit_code = error.exit_code if isinstance(error, ScorerError) else ScorerError.exit_code
+        if self.outcome in ("published", "published already"):
+            return
         refused = isinstance(error, AuditError)
         self.outcome = "nothing to do" if isinstance(error, NothingToDo) else "refused" if refused else "failed"
 

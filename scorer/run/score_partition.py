@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from scorer.contracts import built_in
-from scorer.errors import InputChanged, PublishedByAnother, TableGone
+from scorer.errors import InputChanged, PublishedByAnother, ScorerError, TableGone
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import is_unchanged
 from scorer.objectstore import join, trusted
@@ -50,10 +50,12 @@ def score_partition(job: Job, tools: Tools | None = None, observers: Sequence[Ob
         GateError: a gate refuses what was scored; the same job with other limits, or an override, judges again
             without scoring again.
         SettingsError, InputError, ContractError, BundleError, AuditError, PublishedByAnother, Transient: nothing was
-            published; what readers see is unchanged.
+            published; what readers see is unchanged. Where the text says that the run is published, it is: the same
+            job, without `force`, brings up to date what readers of listings and tables may still miss.
     """
     account = Account(job, tools or Tools())
     account.tools.reporter.fields.pop("run_id", None)  # of the partition before, in a backfill
+    account.tools.stop.published = ""  # likewise
     try:
         manifest = _run(account, observers)
     except BaseException as error:
@@ -119,7 +121,7 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
     manifest_uri = join(staged.folder, "manifest.json")
     tools.store.put(manifest_uri, manifest.model_dump_json(indent=1).encode())
     judge.insist(manifest, staged.folder)
-    with tools.stop.finishing(f"{ledger.uri} says whether it was published; readers see one whole version either way."):
+    with tools.stop.finishing(_in_doubt(ledger, job)):
         try:
             ledger.publish(manifest, manifest_uri, seen)
         except PublishedByAnother:
@@ -127,12 +129,36 @@ def _run(account: Account, observers: Sequence[Observer]) -> RunManifest:
                 raise
             account.outcome = "published already"  # two shards were the last
             return _published_already(now, digest, tools)
-        ledger.expose()
-    account.outcome = "published"
+        account.outcome = "published"
+        tools.stop.published = _is_published(manifest, ledger, job)
+        _expose(ledger, tools)
     gates = {verdict.gate: verdict.status for verdict in verdicts}
     tools.reporter.event("published", _verdict(manifest), counts=counts.model_dump(exclude={"examples"}), gates=gates)
     tools.reporter.event("profile", manifest.profile.bottleneck, **manifest.profile.model_dump(exclude={"bottleneck"}))
     return manifest
+
+
+def _in_doubt(ledger: Ledger, job: Job) -> str:
+    text = f"{ledger.uri} says whether it was published; readers see one whole version either way."
+    return f"{text} If it was, do without --force, which would score it all once more." if job.force else text
+
+
+def _is_published(manifest: RunManifest, ledger: Ledger, job: Job) -> str:
+    again = " without --force, which would score it all once more" if job.force else ""
+    return (
+        f"Run {manifest.run_id} is published ({ledger.uri}). Start the same command again{again}: it scores nothing,"
+        " and brings up to date what readers of listings and tables may still miss."
+    )
+
+
+def _expose(ledger: Ledger, tools: Tools) -> None:
+    """What goes wrong here takes nothing back, and says so."""
+    try:
+        ledger.expose()
+    except TableGone:  # says so by itself, and that no start without --force helps
+        raise
+    except ScorerError as error:
+        raise type(error)(f"{error} {tools.stop.published}") from None
 
 
 def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
@@ -145,6 +171,7 @@ def _published_already(seen: Seen, digest: str, tools: Tools) -> RunManifest:
             f"The outcome of this very work was rolled back at {when}; readers see run {current.run_id}. Nothing was"
             " done. Use --force to score again."
         )
+    tools.stop.published = text
     tools.reporter.event("published already", text, published_run=current.run_id)
     return RunManifest.model_validate_json(tools.store.get(current.manifest).data)
 

@@ -7,6 +7,7 @@ from types import FrameType
 
 from scorer.errors import Interrupted
 
+KEPT = "Nothing was published; finished units are kept."
 AGAIN = "Start the same command again to go on."
 
 
@@ -17,6 +18,8 @@ class Stop:
         """`grace_seconds`: how long what is in hand may go on."""
         self.grace_seconds = grace_seconds
         self.asked: str | None = None
+        self.published = ""
+        """That the run is published, and what to do from there, as sentences; empty: nothing is, yet."""
         self._in_hand = ""
 
     @contextmanager
@@ -35,7 +38,7 @@ class Stop:
         """A block that a first signal leaves the grace to; a second one, or the end of the grace, breaks it off.
 
         Args:
-            dropped: what becomes of the data then, as a sentence.
+            dropped: what becomes of the data then, as a sentence; once the run is `published`, that is said instead.
         """
         self._in_hand = dropped
         try:
@@ -48,21 +51,21 @@ class Stop:
     def check(self) -> None:
         """Raises Interrupted if somebody asked. For the moments between two pieces of work."""
         if self.asked:
-            raise Interrupted(
-                f"Stopped by {self.asked}. Nothing was published; finished units are kept. The one in hand was finished"
-                f" first. {AGAIN}"
-            )
+            raise Interrupted(f"Stopped by {self.asked}. {KEPT} The one in hand was finished first. {AGAIN}")
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         again, self.asked = self.asked, signal.Signals(number).name
         if not self._in_hand:
-            raise Interrupted(f"Stopped by {self.asked}. Nothing was published; finished units are kept. {AGAIN}")
+            raise Interrupted(f"Stopped by {self.asked}. {self.published or f'{KEPT} {AGAIN}'}")
         if again or not self.grace_seconds:
-            raise Interrupted(f"Stopped by {self.asked}. {self._in_hand} {AGAIN}")
+            raise Interrupted(f"Stopped by {self.asked}. {self._dropped()}")
         signal.setitimer(signal.ITIMER_REAL, self.grace_seconds)
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
         if self._in_hand:
             raise Interrupted(
-                f"Stopped by {self.asked}; the grace of {self.grace_seconds:g} s is over. {self._in_hand} {AGAIN}"
+                f"Stopped by {self.asked}; the grace of {self.grace_seconds:g} s is over. {self._dropped()}"
             )
+
+    def _dropped(self) -> str:
+        return self.published or f"{self._in_hand} {AGAIN}"

@@ -77,8 +77,8 @@ def show(name: TableName, partition: str, current: Callable[[], Shown | None], s
             why = str(error)
         time.sleep(random.uniform(0, min(LONGEST_WAIT_S, 0.1 * 2**attempt)))
     raise StoreUnreachable(
-        f"{partition or 'The partition'} is published, but the table {name} does not show it yet. {why} Start the same"
-        " command again to bring it up to date."
+        f"{partition or 'The partition'} is published, but the table {name} does not show it yet. {why} The next"
+        " start on it brings it up to date."
     )
 
 

@@ -37,7 +37,7 @@ def headline(account: Account) -> Headline:
     """The verdict of a run that is over."""
     manifest = account.manifest
     if account.outcome == "published" and manifest is not None:
-        return _published(manifest)
+        return _published(account, manifest)
     if account.outcome == "refused":
         return _refused(account, manifest)
     if account.exit_code == Transient.exit_code:
@@ -89,19 +89,23 @@ def figures(account: Account) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _published(manifest: RunManifest) -> Headline:
+def _published(account: Account, manifest: RunManifest) -> Headline:
     counts = manifest.counts
     predicted = counts.scored + counts.degraded
+    seen = "is published; some readers may not see it yet" if account.error else "readers see now"
     sentence = (
         f"{count(predicted)} of {plural(counts.rows_in, 'listing')} of"
-        f" {manifest.partition or manifest.listings} have a prediction that readers see now."
+        f" {manifest.partition or manifest.listings} have a prediction that {seen}."
     )
     worth = [verdict for verdict in by_weight(manifest.verdicts) if verdict.status in ("overridden", "warn")]
     overridden = any(verdict.status == "overridden" for verdict in worth)
+    reasons = tuple(_reason(verdict) for verdict in worth)
+    if account.error:
+        return Headline("warned", "Published, with something left to do", sentence, (account.error, *reasons))
     if not worth:
         return Headline("good", "Published", sentence)
     word = "Published, gate overridden" if overridden else "Published, with a warning"
-    return Headline("warned", word, sentence, tuple(_reason(verdict) for verdict in worth))
+    return Headline("warned", word, sentence, reasons)
 
 
 def _refused(account: Account, manifest: RunManifest | None) -> Headline:
