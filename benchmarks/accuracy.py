@@ -77,7 +77,7 @@ def gathered(job: TrainJob, folder: Path, at_least: tuple[str, int] | None = Non
         tower = build_tower(design.pixels.size, design.pixels.scaling, design.recipe)
         embedded = embed_images(tower, examples.cache, folder, say)
     examples = examples if at_least is None else some_rows(examples, frequent(examples, *at_least))
-    return gather(examples, job, design, embedded, folder, say)
+    return gather(examples, np.arange(len(examples.target)), job, design, embedded, folder, say)
 
 
 def frequent(examples: Examples, column: str, least: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     accounts: dict[str, list[Account]] = defaultdict(list)
 
     def run(name: str, rows: int) -> Sample:
-        sample = runners[name].run(rows)
+        sample: Sample = runners[name].run(rows)
         if name != TEMPLATE:
             accounts[name].append(account(runners[name].outs[-1].parents[1], rows, sample))
         return sample

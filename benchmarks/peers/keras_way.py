@@ -19,7 +19,7 @@ TUNING = {
 }
 
 
-class Images(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class Images(keras.utils.PyDataset):
     """Batches of scaled numbers and loaded images."""
 
     def __init__(self, numbers: np.ndarray, paths: list[str], size: int, batch: int, **loading: int) -> None:
