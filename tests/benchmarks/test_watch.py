@@ -63,7 +63,10 @@ def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
 def test_what_runs_ends_with_whoever_watches_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     watched = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    program = f"import pathlib, sys\nfrom benchmarks import watch\nwatch.run([sys.executable, '-c', {watched!r}], {{}})"
+    # A shell starts what it puts in the background deaf to SIGINT, the tests and their children among it.
+    hears = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = f"{hears}import pathlib, sys\nfrom benchmarks import watch\n"
+    program += f"watch.run([sys.executable, '-c', {watched!r}], {{}})"
     watcher = subprocess.Popen(
         [sys.executable, "-c", program.format(f"pathlib.Path({str(tmp_path / 'log')!r})")],
         cwd=watch.CHECKOUT,
