@@ -33,6 +33,11 @@ class Lake:
         """What a reader of the table sees."""
         return (self.table.scan(where) if where else self.table.scan()).to_arrow()
 
+    def drop(self) -> None:
+        """The table goes, its files stay."""
+        name = tables.TableName.parse(self.spelled)
+        tables.catalog(name.catalog).drop_table(name.identifier)
+
 
 def lake(folder: Path, warehouse: str, environ: Mapping[str, str] = os.environ) -> Lake:
     """Configured as an operator would: by environment variables alone."""

@@ -58,7 +58,7 @@ class _Flight:
     recalled: dict[int, Floats] = field(default_factory=dict)
 
 
-class _Known(NamedTuple):
+class _Outcome(NamedTuple):
     """What came of an image: its pixels, or its embedding where its bytes are known; and their key, if anybody asks."""
 
     key: bytes | None
@@ -70,7 +70,7 @@ class _Remote(NamedTuple):
     """A remote image being fetched: its bytes, or what came of it where it was large and decoded at once."""
 
     uri: str
-    content: "Future[Blob | _Known]"
+    content: "Future[Blob | _Outcome]"
 
 
 _Load = _Remote | str | ImageFault
@@ -169,7 +169,7 @@ class ImagePipeline:
     def _load(self, uri: str, isolate: bool) -> _Load:
         try:
             place = self._places.resolve(uri)
-            content = self._fetcher.start(place, partial(self._known, isolate, place), self._stages)
+            content = self._fetcher.start(place, partial(self._outcome, isolate, place), self._stages)
             return place if content is None else _Remote(place, content)
         except ImageFault as fault:
             return fault
@@ -238,23 +238,24 @@ class ImagePipeline:
         if isinstance(load, ImageFault):
             raise load
         uri, found = (load, self._fetcher.blob(load)) if isinstance(load, str) else (load.uri, load.content.result())
-        known = self._known(flight.request.isolate, uri, found, out) if isinstance(found, Blob) else found
-        if known.embedding is not None:
-            flight.recalled[position] = known.embedding
-        elif known.pixels is not None and known.pixels is not out:
-            out[...] = known.pixels
-        if known.key is not None:
-            flight.keys[position] = known.key
+        came = self._outcome(flight.request.isolate, uri, found, out) if isinstance(found, Blob) else found
+        if came.embedding is not None:
+            flight.recalled[position] = came.embedding
+        elif came.pixels is not None and came.pixels is not out:
+            out[...] = came.pixels
+        if came.key is not None:
+            flight.keys[position] = came.key
 
-    def _known(self, isolate: bool, uri: str, blob: Blob, out: Pixels | None = None) -> _Known:
+    def _outcome(self, isolate: bool, uri: str, blob: Blob, out: Pixels | None = None) -> _Outcome:
+        """What is known by its bytes is not decoded. Without `out` the pixels get a square of their own."""
         key = self._memory.identify(uri, blob) if self._memory else None
         recall = self._memory.recall if self._memory else None
         embedding = recall(key) if recall and key is not None else None
         if embedding is not None:
-            return _Known(key, None, embedding)
+            return _Outcome(key, None, embedding)
         if out is None:
             out = np.empty((self._spec.size, self._spec.size, 3), np.uint8)
-        return _Known(key, self._decode_file(isolate, blob.data, out), None)
+        return _Outcome(key, self._decode_file(isolate, blob.data, out), None)
 
     def _decode_file(self, isolate: bool, data: bytes, out: Pixels) -> Pixels:
         if isolate:

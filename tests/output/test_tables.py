@@ -391,18 +391,13 @@ def test_gc_leaves_what_is_published_to_the_table_while_it_looks(
     assert (ids(made), len(data_files(root))) == (["b"], 1)
 
 
-def drop(made: Lake) -> None:
-    name = TableName.parse(made.spelled)
-    catalog(name.catalog).drop_table(name.identifier)
-
-
 def test_gc_goes_on_where_a_table_is_gone_and_names_it(local: Lake, tmp_path: Path) -> None:
     root, other = str(tmp_path), Lake(local.environ, "iceberg:lake.shop.others")
     published(root, "run-1", ["a"], key="ds=2026-11-23", into=local.spelled)
     published(root, "run-2", ["b"], expose=False, into=local.spelled)
     for run in ("run-3", "run-4"):
         published(root, run, [run], key=NEXT, into=other.spelled)
-    drop(local)
+    local.drop()
     *_, expired, missing = gc(root, timedelta(0))
     assert expired.startswith("table shop.others: removed: 1 snapshot(s)")
     assert missing.startswith("table lake.shop.predictions: nothing removed: it is not in its catalog")
@@ -411,7 +406,7 @@ def test_gc_goes_on_where_a_table_is_gone_and_names_it(local: Lake, tmp_path: Pa
 
 def test_gc_goes_on_where_the_table_of_what_was_shown_is_gone(local: Lake, tmp_path: Path) -> None:
     published(str(tmp_path), "run-1", ["a"], into=local.spelled)
-    drop(local)
+    local.drop()
     *_, missing = gc(str(tmp_path), timedelta(0))
     assert missing.startswith("table lake.shop.predictions: nothing removed: it is not in its catalog")
     assert "never shown" not in missing
@@ -420,7 +415,7 @@ def test_gc_goes_on_where_the_table_of_what_was_shown_is_gone(local: Lake, tmp_p
 def test_a_rollback_says_that_its_table_is_gone(local: Lake, tmp_path: Path) -> None:
     published(str(tmp_path), "run-1", ["a"], into=local.spelled)
     published(str(tmp_path), "run-2", ["b"], expose=False, into=local.spelled)
-    drop(local)
+    local.drop()
     with pytest.raises(TableGone, match=r"lake\.shop\.predictions that shall show it is not in its catalog"):
         back(str(tmp_path))
 
@@ -428,14 +423,14 @@ def test_a_rollback_says_that_its_table_is_gone(local: Lake, tmp_path: Path) -> 
 def test_a_table_that_is_dropped_amid_a_commit_is_named(
     local: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, lambda: drop(local))
+    meanwhile(monkeypatch, local.drop)
     with pytest.raises(TableGone, match=r"lake\.shop\.predictions that shall show it is not in its catalog"):
         published(str(tmp_path), "run-1", ["a"], into=local.spelled)
 
 
 def test_files_are_not_shown_in_another_table_whose_ids_are_those_of_other_columns(local: Lake, tmp_path: Path) -> None:
     version = published(str(tmp_path), "run-1", ["a"], expose=False, into=local.spelled)
-    drop(local)
+    local.drop()
     columns = [field for field in predictions_schema(()) if field.name != "prediction"]
     fitted(TableName.parse(local.spelled), pa.schema([predictions_schema(()).field("prediction"), *columns]), KEY)
     ledger = ledger_of(str(tmp_path))

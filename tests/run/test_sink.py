@@ -41,9 +41,11 @@ def score(market: Market, **settings: Any) -> RunManifest:
     return score_partition(market.job(**{"sink": SPELLED, **settings}))
 
 
-def drop() -> None:
-    name = tables.TableName.parse(SPELLED)
-    tables.catalog(name.catalog).drop_table(name.identifier)
+def publish_without_showing(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run dies right before its commit to the table."""
+    dies(monkeypatch, Transaction, "commit_transaction", after=False)
+    with pytest.raises(Died):
+        score(market)
 
 
 def rows(made: Lake, key: str = KEY) -> list[tuple[str, float]]:
@@ -66,9 +68,7 @@ def test_a_table_gets_the_rows_that_files_would_have(market: Market, made: Lake)
 def test_a_run_that_dies_before_its_commit_is_completed_by_the_next_start_without_scoring(
     market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies(monkeypatch, Transaction, "commit_transaction", after=False)
-    with pytest.raises(Died):
-        score(market)
+    publish_without_showing(market, monkeypatch)
     assert made.table.current_snapshot() is None
     score(market)
     assert len(rows(made)) == 20
@@ -78,10 +78,8 @@ def test_a_run_that_dies_before_its_commit_is_completed_by_the_next_start_withou
 def test_a_run_whose_table_is_dropped_before_its_commit_says_what_to_do_and_that_works(
     market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies(monkeypatch, Transaction, "commit_transaction", after=False)
-    with pytest.raises(Died):
-        score(market)
-    drop()
+    publish_without_showing(market, monkeypatch)
+    made.drop()
     with pytest.raises(TableGone, match=rf"{KEY} is published, but the table lake\.shop\.predictions .* --force"):
         score(market)
     score(market, force=True)
@@ -89,10 +87,8 @@ def test_a_run_whose_table_is_dropped_before_its_commit_says_what_to_do_and_that
 
 
 def test_other_work_makes_a_dropped_table_again(market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    dies(monkeypatch, Transaction, "commit_transaction", after=False)
-    with pytest.raises(Died):
-        score(market)
-    drop()
+    publish_without_showing(market, monkeypatch)
+    made.drop()
     market.write([listing(number) for number in range(7)])
     score(market)
     assert len(rows(made)) == 7
@@ -101,10 +97,8 @@ def test_other_work_makes_a_dropped_table_again(market: Market, made: Lake, monk
 def test_a_backfill_names_a_dropped_table_and_gives_the_other_days_their_turn(
     market: Market, made: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies(monkeypatch, Transaction, "commit_transaction", after=False)
-    with pytest.raises(Died):
-        score(market)
-    drop()
+    publish_without_showing(market, monkeypatch)
+    made.drop()
     market.write([listing(number) for number in range(7)], key=NEXT)
     job, said = market.job(sink=SPELLED, partition=None), io.StringIO()
     plan = make_plan(job, Wanted(Range.of("2026-11-24", "2026-11-25")), market.store)
