@@ -14,7 +14,7 @@ from scorer import contracts
 from scorer.errors import BundleError, SettingsError
 from scorer.intake.pixels import PixelSpec
 from scorer.run import schemas
-from scorer.settings import CHANGES_NO_SCORE, CreateJob, Job, Speed, TrainJob, load
+from scorer.settings import CHANGES_NO_SCORE, CreateJob, Housekeeping, Job, Speed, TrainJob, load
 
 PLACES = {"listings": "/l", "bundle": "/b", "predictions": "/p"}
 
@@ -44,6 +44,7 @@ def test_flags_win_over_environment_and_environment_over_yaml(tmp_path: Path) ->
         ({"speed.batch_images": "0"}, "greater than 0 (got '0')"),
         ({"images.truncated": "maybe"}, "images.truncated: Input should be 'corrupt' or 'use'"),
         ({"speed": "fast"}, "speed: Input should be a valid dictionary"),
+        ({"sink": "iceberg:lake"}, "sink: 'iceberg:lake' is not of its form. Where readers find the predictions."),
         ({"sources.buckets": "shop"}, """sources.buckets: a list is written as ["shop"] (got 'shop')."""),
     ],
 )
@@ -67,6 +68,11 @@ def test_what_is_wrong_with_a_setting_is_said_by_its_name(flags: dict[str, Any],
 def test_settings_of_a_training_that_contradict_each_other_are_refused(flags: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load(TrainJob, environ={}, flags={"listings": "L", "target": "price", "bundle": "B", **flags})
+
+
+def test_a_length_of_time_is_shown_as_it_is_written() -> None:
+    with pytest.raises(SettingsError, match="older_than: a length of time is written as 7d, 12h or 30m"):
+        load(Housekeeping, environ={}, flags={"predictions": "p", "older_than": "soon"})
 
 
 def test_an_unknown_variable_of_ours_is_refused_and_others_are_none_of_our_business() -> None:

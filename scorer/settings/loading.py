@@ -114,6 +114,11 @@ def _explain(kind: type[Settings], error: ValidationError) -> str:
             said = f"{problem['msg']} (got {given!r})."
             if problem["type"] in LISTS and isinstance(problem["input"], str):
                 said = f"a list is written as {json.dumps([given])} (got {given!r})."
+            elif problem["type"] == "time_delta_parsing":
+                said = f"a length of time is written as 7d, 12h or 30m (got {given!r})."
+            elif problem["type"] == "string_pattern_mismatch" and path[-1] in group.model_fields:
+                meaning = " ".join((group.model_fields[str(path[-1])].description or "").split())
+                said = f"{given!r} is not of its form. {meaning}"
         problems.setdefault(name, []).append(said)
     lines = [f"  {name}: {' Or: '.join(said)}" for name, said in problems.items()]
     return "\n".join([f"The settings do not fit ({kind.__name__}). Nothing was started.", *lines])
