@@ -8,6 +8,7 @@ import numpy as np
 
 from scorer.errors import ImageFault
 from scorer.objectstore import Blob
+from scorer.settings import Speed
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -62,3 +63,8 @@ class Memory:
 
     identify: Callable[[str, Blob], bytes]
     recall: Callable[[bytes], Floats | None] | None = None
+
+
+def requests_ahead(speed: Speed, batch_images: int) -> int:
+    """Requests whose images are fetched behind the next one: more of small ones, so that no connection idles."""
+    return max(speed.buffered_batches, -(-2 * speed.fetch_concurrency // batch_images))

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from scorer import machine
 from scorer.errors import ImageFault
-from scorer.intake.batches import ImageBatch, Memory, Request
+from scorer.intake.batches import ImageBatch, Memory, Request, requests_ahead
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.memory import keep_freed_memory
@@ -115,7 +115,7 @@ class ImagePipeline:
         self._batch_images, self._embed, self._memory = batch_images, embed, memory
         threads = speed.decode_threads or machine.cores()
         self._calls = threads + passes + SPARE_CALLS
-        self._ahead = max(speed.buffered_batches, -(-2 * speed.fetch_concurrency // batch_images))
+        self._ahead = requests_ahead(speed, batch_images)
         self._isolated = IsolatedDecoder(spec, limits, threads)
         self._flights: dict[int, _Flight] = {}
         self._buffers: queue.SimpleQueue[Pixels] = queue.SimpleQueue()

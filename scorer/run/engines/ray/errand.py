@@ -31,6 +31,11 @@ class Handed(NamedTuple):
     last: bool
     reuse: UnitReuse | None
 
+    @property
+    def images(self) -> int:
+        """That must be fetched; about one a row where nobody knows."""
+        return int(self.reuse.fetched.sum()) if self.reuse is not None else self.unit.rows
+
 
 @dataclass(frozen=True)
 class Report:

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import ray
@@ -15,12 +16,10 @@ from scorer.output.attempts import LAST
 from scorer.run.engines.ray import cluster
 from scorer.run.engines.ray.actor import Actor
 from scorer.run.engines.ray.errand import Errand, Handed, Report
+from scorer.run.engines.ray.hands import Hands
 from scorer.run.reuse import Known
 from scorer.run.stage_units import UnitDone
 from scorer.run.start import Start
-
-AHEAD = 2
-"""Units in the hands of a worker: one is computed while the images of the other come in."""
 
 LOSSES = 3
 """Workers that one unit may take along, or that may be lost in a row before they were ready, until the run ends."""
@@ -52,6 +51,7 @@ class Workforce:
     def __init__(self, errand: Errand, wanted: int, start: Start, known: Known | None) -> None:
         self._errand, self._wanted, self._start, self._known = errand, wanted, start, known
         ray_settings = start.job.ray
+        self._hands = Hands.of(errand.job.speed, start.plan.batch_images or 1)
         self._kind = ray.remote(Actor).options(
             num_cpus=ray_settings.cores,
             num_gpus=ray_settings.gpus,
@@ -75,7 +75,7 @@ class Workforce:
             WorkersLost: there is no worker for too long, or a unit takes one after the other along.
         """
         handed = [Handed(unit, unit.id in last, self._reuse(unit)) for unit in units]
-        self._waiting = deque(sorted(handed, key=_weight, reverse=True))
+        self._waiting = deque(sorted(handed, key=attrgetter("images"), reverse=True))
         try:
             while self._waiting or any(member.in_hand for member in self._members):
                 self._hire()
@@ -113,16 +113,18 @@ class Workforce:
             self._members.append(Member(actor, actor.load.remote()))
 
     def _hand_out(self) -> None:
-        """One unit each in turn: the last ones are not two in one hand while another is empty."""
+        """To whoever has least in hand: the last ones are not two in one hand while another is empty."""
+        free = [member for member in self._members if member.ready and member.call is None]
         more: dict[int, list[Handed]] = {}
-        for depth in range(AHEAD):
-            for number, member in enumerate(self._members):
-                if self._waiting and member.ready and member.call is None and len(member.in_hand) <= depth:
-                    one = self._waiting.popleft()
-                    member.in_hand[one.unit.id] = one
-                    more.setdefault(number, []).append(one)
-        for number, member in enumerate(self._members):
-            if member.ready and member.call is None and member.in_hand:
+        while self._waiting and (
+            room := [place for place, member in enumerate(free) if not self._hands.full(member.in_hand.values())]
+        ):
+            number = min(room, key=lambda place: len(free[place].in_hand))
+            one = self._waiting.popleft()
+            free[number].in_hand[one.unit.id] = one
+            more.setdefault(number, []).append(one)
+        for number, member in enumerate(free):
+            if member.in_hand:
                 member.call = member.actor.exchange.remote(tuple(more.get(number, ())))
 
     def _heard(self) -> Iterator[UnitDone]:
@@ -202,8 +204,3 @@ class Workforce:
                 for _ in self._answered(member):
                     pass
             busy = [member for member in busy if member.in_hand and member in self._members]
-
-
-def _weight(handed: Handed) -> int:
-    """About how long a unit takes: its images that must be fetched where that is known, else its rows."""
-    return int(handed.reuse.fetched.sum()) if handed.reuse is not None else handed.unit.rows
