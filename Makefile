@@ -103,7 +103,7 @@ bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, uncha
 	  $(BIN)/python -m benchmarks.$$one > benchmarks/results/$$one.new && \
 	  mv benchmarks/results/$$one.new benchmarks/results/$$one.json || exit 1; done
 
-bench-cluster: $(READY) $(RAY)/.ready  ## Two Ray workers beside two cores and Ray Data; how it would grow: 25 minutes
+bench-cluster: $(READY) $(RAY)/.ready  ## Two Ray workers beside two cores and Ray Data; how it would grow: half an hour
 	$(BIN)/python -m benchmarks.cluster > /dev/null
 	$(BIN)/python -m benchmarks.growth > /dev/null
 
