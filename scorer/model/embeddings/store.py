@@ -119,7 +119,8 @@ class EmbeddingStore:
     def knows(self, keys: Keys) -> Mask:
         """Which of these keys are in the store, by their keys alone; `take` looks closer. They count as used today.
 
-        For whoever looks all through first: the system begins to read what will be taken.
+        For whoever looks all through first: the system begins to read what will be taken, whole blocks at once, single
+        rows of others before the first of them is taken.
         """
         self._asked.append(keys)
         where, rows = self._index.look_up(keys)
@@ -128,6 +129,7 @@ class EmbeddingStore:
 
     def take(self, keys: Keys) -> tuple[Mask, Floats]:
         """Which of these keys have an embedding that is as it was written, and these: float32 [n, D], else zeros."""
+        self._ahead.begin_the_rest()
         known = np.zeros(len(keys), bool)
         values = np.zeros((len(keys), self._size), np.float32)
         there = self._fill(self._index, np.arange(len(keys)), keys, known, values)

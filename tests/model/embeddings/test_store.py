@@ -142,13 +142,16 @@ def test_a_block_of_which_much_is_wanted_is_read_ahead_as_a_whole_and_of_another
     monkeypatch.setattr(os, "posix_fadvise", noted)
     store = opened(str(tmp_path))
     assert store.knows(keys[9_998:10_001]).all()
-    assert read == [values[row].tobytes() for row in (9_998, 9_999, 10_000)]
-    read.clear()
+    assert read == []
     store.knows(keys[100:1_000])
-    assert read == [values[:10_000].tobytes()]
+    assert read == [values[:10_000].tobytes()], "as soon as so much of it is wanted"
+    store.knows(keys[[10_700, 10_300]])
+    assert store.take(keys[:1])[0].all()
+    assert read[1:] == [values[row].tobytes() for row in (10_000, 10_300, 10_700)], "in the order in which they lie"
     store.knows(keys)
-    assert read == [values[:10_000].tobytes(), values[10_000:].tobytes()]
+    assert read[4:] == [values[10_000:].tobytes()], "and later, if more is wanted"
     assert store.take(keys)[0].all()
+    assert len(read) == 5
 
 
 def test_what_came_together_lies_together_also_when_files_were_merged(
