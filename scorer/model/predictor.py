@@ -140,9 +140,8 @@ class Predictor:
         self.bundle = bundle
         self.batch_images = batch_images
         self.warnings: tuple[str, ...] = ()
-        self._batch_rows = bundle.rows_within(HEAD_BYTES, batch_rows)
-        if not bundle.reusable:  # the head is the whole model: its images count as those of a tower do
-            self._batch_rows = max(1, min(self._batch_rows, batch_images // bundle.max_images))
+        self._most_rows = bundle.rows_within(HEAD_BYTES, batch_rows)
+        self._refused = False
         self._precision = precision
         self._tower = load_image_tower(bundle)
         self._head = load_head(bundle)
@@ -230,17 +229,54 @@ class Predictor:
         """What the network gives for any number of listings, in its own scale; arguments as for `heads`.
 
         Returns:
-            float64 [n] for each output of the bundle.
+            float64 [n] for each output of the bundle; NaN where the model refuses a listing's numbers.
+
+        Raises:
+            Terminal: not even one listing at a time fits into memory.
         """
         found = {name: np.empty(len(features), np.float64) for name in self.bundle.outputs}
-        for start in range(0, len(features), self._batch_rows):
+        start = 0
+        while start < len(features):
             rows = slice(start, start + self._batch_rows)
-            inputs = self._head_inputs(features[rows], embeddings, index[rows])
-            with tf.device(self._devices[0]):
-                outputs = self._head(**{name: tf.convert_to_tensor(value) for name, value in inputs.items()})
-            for name, values in outputs.items():
-                found[name][rows] = values.numpy()[: len(features[rows])]
+            for name, values in self._head_part(features[rows], embeddings, index[rows]).items():
+                found[name][rows] = values
+            start += len(features[rows])
         return found
+
+    @property
+    def _batch_rows(self) -> int:
+        """Listings per forward pass of the head. Where it is the whole model, its images count as a tower's do."""
+        if self.bundle.reusable:
+            return self._most_rows
+        return max(1, min(self._most_rows, self.batch_images // self.bundle.max_images))
+
+    def _head_part(self, features: Floats, embeddings: Floats, index: Index) -> Scores:
+        """At most a batch; in halves if memory ran out meanwhile, or where the model refuses a row's numbers.
+
+        That row alone gets NaN: a category's number beyond a table of embeddings is an error on CPUs.
+        """
+        size = self._batch_rows
+        if len(features) <= size:
+            try:
+                return self._head_forward(features, embeddings, index, size)
+            except tf.errors.ResourceExhaustedError as error:
+                self._halve_rows(size, error)
+                return self._head_part(features, embeddings, index)
+            except tf.errors.InvalidArgumentError as error:
+                self._say_refused(error)
+                if len(features) == 1:
+                    return {name: np.full(1, np.nan) for name in self.bundle.outputs}
+        middle = len(features) // 2
+        halves = [
+            self._head_part(features[rows], embeddings, index[rows]) for rows in (slice(middle), slice(middle, None))
+        ]
+        return {name: np.concatenate([half[name] for half in halves]) for name in self.bundle.outputs}
+
+    def _head_forward(self, features: Floats, embeddings: Floats, index: Index, size: int) -> Scores:
+        inputs = self._head_inputs(features, embeddings, index, size)
+        with tf.device(self._devices[0]):
+            outputs = self._head(**{name: tf.convert_to_tensor(value) for name, value in inputs.items()})
+        return {name: values.numpy()[: len(features)].astype(np.float64) for name, values in outputs.items()}
 
     def _score_golden_rows(self) -> tuple[str, ...]:
         try:
@@ -294,15 +330,41 @@ class Predictor:
                     self.batch_images,
                 )
 
-    def _head_inputs(self, features: Floats, embeddings: Floats, index: Index) -> dict[str, npt.NDArray[Any]]:
-        """One padded batch of rows. K grows to a power of two, so that few shapes are compiled."""
+    def _halve_rows(self, size: int, error: Exception) -> None:
+        if not self.bundle.reusable and self.batch_images > 1:
+            self._halve(self.batch_images, error)
+            return
+        if size == 1:
+            raise Terminal(
+                f"The head of {self.bundle.name} does not fit into memory even for one listing at a time"
+                f" ({first_line(error)}). Nothing was published. Give the job more memory, or use a smaller model."
+            ) from None
+        with self._halving:
+            if self._most_rows == size:
+                self._most_rows = size // 2
+                LOG.warning(
+                    "Memory did not suffice for the head of %d listings at a time; going on with %d. No row was lost."
+                    " Set speed.batch_rows to that to spare the attempt.",
+                    size,
+                    self._most_rows,
+                )
+
+    def _say_refused(self, error: Exception) -> None:
+        if not self._refused:
+            self._refused = True
+            LOG.warning("The model refuses some listings' numbers (%s); these get no score.", first_line(error))
+
+    def _head_inputs(
+        self, features: Floats, embeddings: Floats, index: Index, size: int
+    ) -> dict[str, npt.NDArray[Any]]:
+        """One batch of rows, padded to `size`. K grows to a power of two, so that few shapes are compiled."""
         number, images = index.shape
         width = 1 << max(0, images - 1).bit_length()
-        mask = np.zeros((self._batch_rows, width), np.bool_)
+        mask = np.zeros((size, width), np.bool_)
         mask[:number, :images] = index >= 0
         gathered = np.zeros((*mask.shape, self.bundle.embedding_size), np.float32)
         gathered[mask] = embeddings[index[index >= 0]]
-        return {"features": _padded(features, self._batch_rows), "embeddings": gathered, "mask": mask}
+        return {"features": _padded(features, size), "embeddings": gathered, "mask": mask}
 
 
 def verify_bundle(uri: str, store: ObjectStore) -> str:

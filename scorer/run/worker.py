@@ -22,8 +22,19 @@ def fitting_batch(bundle: Bundle, job: Job) -> int:
     """Images per forward pass: as the job says, or measured."""
     if job.speed.batch_images != "auto":
         return job.speed.batch_images
-    predictor = Predictor(bundle, batch_images=32, batch_rows=32, verify=False, precision=job.precision)
+    rows = job.speed.batch_rows
+    predictor = Predictor(bundle, batch_images=32, batch_rows=rows, verify=False, precision=job.precision)
     return fastest_batch(predictor, job.speed.decode_threads)
+
+
+def images_a_pass(plan: Plan, bundle: Bundle, job: Job) -> int:
+    """As the plan says, so that every start of a run measures the same; a number among the settings goes before it.
+
+    A machine on which the plan's number is too much is helped so. A plan may be made where nothing has to be computed.
+    """
+    if job.speed.batch_images == "auto" and plan.batch_images:
+        return plan.batch_images
+    return fitting_batch(bundle, job)
 
 
 @contextmanager
@@ -34,7 +45,7 @@ def worker(plan: Plan, checked: Checked, job: Job, tools: Tools, known: Known | 
         BundleError: the graphs are unsafe, or do not give the golden rows' scores on this machine.
     """
     bundle, speed = checked.bundle, job.speed_of_one(job.share.of if job.share else 1)
-    batch = plan.batch_images or fitting_batch(bundle, job)  # a plan may be made where nothing has to be computed
+    batch = images_a_pass(plan, bundle, job)
     predictor = Predictor(bundle, batch_images=batch, batch_rows=speed.batch_rows, precision=job.precision)
     with Fetcher(tools.store, job.images, speed.fetch_concurrency) as fetcher:
         yield Worker(

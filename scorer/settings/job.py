@@ -50,7 +50,8 @@ class Speed(Settings):
     """Changes time and memory, never a score (beyond the stated tolerance)."""
 
     batch_images: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
-    """Images per forward pass of the image tower. auto: the fastest on this machine, measured when the plan is made."""
+    """Images per forward pass of the image tower. auto: the fastest on this machine, measured when the plan is made. A
+    number also holds for a run that goes on with an earlier plan."""
 
     batch_rows: int = Field(1024, gt=0)
     """Rows per forward pass of the head."""

@@ -1,8 +1,11 @@
 """The batch size is the fastest that fits, and of those that are about as fast the smallest."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from scorer.model import batch_size
 from scorer.model.batch_size import CANDIDATES, CANDIDATES_ON_GPU, fastest_batch
@@ -90,3 +93,23 @@ def test_gpus_are_offered_larger_ones(predictor: Predictor, monkeypatch: pytest.
 
 def test_it_is_measured_with_the_real_model_on_as_many_threads_as_the_run_has(predictor: Predictor) -> None:
     assert fastest_batch(predictor) in CANDIDATES
+
+
+def test_a_model_that_was_not_cut_is_measured_as_a_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its image tower only passes pixels on, in no time at all."""
+    bundle = save_bundle(content(), str(tmp_path), ObjectStore())
+    document = bundle.document.model_copy(update={"not_reusable": "it sees numbers early"})
+    whole = Predictor(replace(bundle, document=document), batch_images=32, batch_rows=1024, verify=False)
+    tried, known, images = set(), whole._head, bundle.max_images
+
+    def small(features: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+        tried.add(len(features) * images)
+        if len(features) * images > 64:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+        return known(features=features, **rest)
+
+    monkeypatch.setattr(batch_size, "WORTH", 1e9)  # the larger the better
+    monkeypatch.setattr(batch_size, "SECONDS", 1e9)
+    monkeypatch.setattr(whole, "_head", small)
+    assert fastest_batch(whole) == 64
+    assert {16, 32, 64, 128} <= tried

@@ -100,6 +100,77 @@ def test_listings_are_scored_by_the_images_that_they_have(images: int, predictor
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_numbers_that_the_model_refuses_cost_their_own_rows_and_no_others(
+    bundle: Bundle, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A category's number beyond its table of embeddings is an error of the whole batch on CPUs."""
+    predictor, head = Predictor(bundle, batch_images=4, batch_rows=4), tf.keras.layers.Embedding(4, 1)
+    known = predictor._head
+
+    def picky(features: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+        head(tf.cast(features[:, 0], tf.int32))
+        return known(features=features, **rest)
+
+    monkeypatch.setattr(predictor, "_head", picky)
+    features = np.ones((11, 3), np.float32)
+    features[[2, 9, 10], 0] = 4, 1e9, -7
+    index = np.full((11, 1), -1, np.int32)
+    found = predictor.heads(features, np.empty((0, 3), np.float32), index)["prediction"]
+    bad = np.isin(np.arange(11), [2, 9, 10])
+    assert np.isnan(found[bad]).all()
+    assert (found[~bad] == found[0]).all()
+    assert np.isfinite(found[0])
+    told = predictor.tell(features, np.empty((0, 3), np.float32), index)
+    assert np.isnan(told.scores["prediction"]).tolist() == bad.tolist()
+    assert [record.message for record in caplog.records].count(caplog.records[0].message) == 1
+    assert "refuses some listings' numbers" in caplog.text
+
+
+def test_a_head_for_which_memory_does_not_suffice_goes_on_with_fewer_rows(
+    bundle: Bundle, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, tried = Predictor(bundle, batch_images=4, batch_rows=8), []
+    known, features = predictor._head, np.arange(33, dtype=np.float32).reshape(11, 3)
+    asked = features, np.empty((0, 3), np.float32), np.full((11, 1), -1, np.int32)
+    expected = predictor.heads(*asked)["prediction"]
+
+    def small(features: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+        tried.append(len(features))
+        if len(features) > room:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+        return known(features=features, **rest)
+
+    room = 2
+    monkeypatch.setattr(predictor, "_head", small)
+    np.testing.assert_allclose(predictor.heads(*asked)["prediction"], expected, rtol=1e-6)
+    assert tried[:4] == [8, 4, 2, 2]
+    assert set(tried[2:]) == {2}, "what did not fit is not tried again"
+    assert "Set speed.batch_rows to that" in caplog.text
+    room = 0
+    with pytest.raises(Terminal, match="does not fit into memory even for one listing at a time"):
+        predictor.heads(*asked)
+
+
+def test_where_the_head_is_the_whole_model_want_of_memory_halves_the_images(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = replace(bundle, document=bundle.document.model_copy(update={"not_reusable": "it sees numbers early"}))
+    predictor = Predictor(whole, batch_images=32, batch_rows=1024)
+    known, tried, images = predictor._head, [], whole.max_images
+
+    def small(features: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+        tried.append(len(features))
+        if len(features) * images > 8:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+        return known(features=features, **rest)
+
+    monkeypatch.setattr(predictor, "_head", small)
+    predictor.heads(np.ones((9, 3), np.float32), np.empty((0, 3), np.float32), np.full((9, 1), -1, np.int32))
+    assert tried[0] == 32 // images
+    assert tried[-1] == 8 // images
+    assert predictor.batch_images == 8
+
+
 def test_listings_without_any_image_in_a_unit_without_images_are_scored(predictor: Predictor) -> None:
     features = np.ones((5, 3), np.float32)
     nothing = predictor.embed(photos(0))

@@ -17,7 +17,7 @@ from scorer.errors import BundleError
 from scorer.model.graphs import first_line
 from scorer.model.split.columns import Columns
 from scorer.model.split.expressions import called
-from scorer.model.split.proof import Disproved, insist_on_rows_alone, prove
+from scorer.model.split.proof import Disproved, insist_on_rows_alone, prove, wired_for_made_up
 from scorer.model.split.walk import OneImage, Ref, Step, Walk, is_functional
 from scorer.model.split.whole import Packed, Whole, padded
 from scorer.model.split.wiring import Wired, Wiring, wire
@@ -90,6 +90,7 @@ def split(model: Any, wiring: Wiring | None = None, outputs: Sequence[str] = ())
             " docs/your-own-model.md)."
         )
     wired, columns = wire(model, wiring or Wiring()), Columns.of(model, outputs)
+    wired = wired_for_made_up(Whole(model, wired, columns))
     whole = Whole(model, wired, columns)
     insist_on_rows_alone(whole, wired)
     found = _proved_cut(model, whole)

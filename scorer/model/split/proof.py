@@ -1,7 +1,7 @@
 """Split and whole side by side on random listings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """Times the largest score. What the order of float32 sums moves a deep model by; a wrong cut moves scores by whole
 figures."""
+
+MAX_REASON = 300
+"""Characters of what TensorFlow has to say."""
 
 ROUNDS = 3
 ROWS = 6
@@ -53,7 +56,7 @@ def listings(wired: Wired, seed: int, rows: int = ROWS) -> Listings:
     random = np.random.default_rng(seed)
     features = random.normal(0, 1 + seed % 3, (rows, wired.width)).astype(np.float32)
     for part in wired.features:
-        if "int" in part.dtype:  # a category's number, of which only the first two are sure to exist
+        if wired.few or "int" in part.dtype:  # a category's number, of which only the first two are sure to exist
             columns = slice(part.start, part.start + part.width)
             features[:, columns] = random.integers(0, 2, (rows, part.width))
     shape = (rows, wired.places)
@@ -87,6 +90,27 @@ def prove(split: "Split") -> float:
         found = split.head(tf.constant(made.features), tf.constant(embeddings), tf.constant(made.mask))
         worst = max(worst, _difference(_numpy(found), scores(split.whole, made)))
     return worst
+
+
+def wired_for_made_up(whole: Whole) -> Wired:
+    """How made-up listings must be for the model to take them.
+
+    Raises:
+        BundleError: it takes none.
+    """
+    wired = whole.wired
+    for tried in (wired, replace(wired, few=True)):
+        try:
+            for seed in range(ROUNDS + 1):
+                scores(whole, listings(tried, seed))
+        except tf.errors.InvalidArgumentError as error:
+            why = " ".join(error.message.split())[:MAX_REASON]
+        else:
+            return tried
+    raise BundleError(
+        f"The model refuses made-up listings, whose features are drawn at random or from 0 and 1: {why}. No bundle was"
+        " written. Have it take any number, say by keras.ops.clip before an Embedding."
+    )
 
 
 def insist_on_rows_alone(whole: Whole, wired: Wired) -> None:

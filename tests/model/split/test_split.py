@@ -154,6 +154,23 @@ def test_a_model_whose_rows_depend_on_each_other_is_refused() -> None:
         split(model)
 
 
+def test_numbers_of_categories_need_no_special_type() -> None:
+    """Keras casts them by itself, and made-up listings must not go beyond the table."""
+    image, given, city = photo(), numbers(2), keras.Input((1,), name="city")
+    place = layers.Flatten()(layers.Embedding(2, 3)(city))
+    found = split(keras.Model([image, given, city], head(tower()(image), given, place)))
+    assert found.not_reusable is None
+    assert found.wired.few
+    assert found.difference <= TOLERANCE
+
+
+def test_a_model_that_takes_no_made_up_listing_is_refused() -> None:
+    image, city = photo(), keras.Input((1,), name="city")
+    place = layers.Flatten()(layers.Embedding(2, 3)(city + 7))
+    with pytest.raises(BundleError, match=r"refuses made-up listings.* is not in \[0, 2\).*No bundle was written"):
+        split(keras.Model([image, city], head(tower()(image), place)))
+
+
 def test_a_model_of_code_is_refused() -> None:
     class Own(keras.Model):  # type: ignore[misc]  # Keras's classes come without types
         def call(self, inputs: Any) -> Any:

@@ -51,7 +51,9 @@ class Workforce:
     def __init__(self, errand: Errand, wanted: int, start: Start, known: Known | None) -> None:
         self._errand, self._wanted, self._start, self._known = errand, wanted, start, known
         ray_settings = start.job.ray
-        self._hands = Hands.of(errand.job.speed, start.plan.batch_images or 1)
+        wanted_images = errand.job.speed.batch_images
+        batch_images = (start.plan.batch_images or 1) if wanted_images == "auto" else wanted_images
+        self._hands = Hands.of(errand.job.speed, batch_images)
         self._kind = ray.remote(Actor).options(
             num_cpus=ray_settings.cores,
             num_gpus=ray_settings.gpus,
