@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from scorer.cli.words import harmless
 from scorer.errors import ScorerError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def exit_code() -> Iterator["Stop"]:
         with stop.listening():
             yield stop
     except ScorerError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        typer.echo(harmless(f"{type(error).__name__}: {error}"), err=True)
         raise typer.Exit(error.exit_code) from None
     except (typer.Exit, SystemExit):
         raise

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scorer.cli.app import EXIT_CODES, app, exit_code
-from scorer.cli.options import Bundle, File, Listings, Partition, Set, named, print_table, store_for
+from scorer.cli.options import NOWHERE, PLACES, Bundle, File, Listings, Partition, Set, named, print_table, store_for
 from scorer.cli.words import figure, visible
 from scorer.settings import Job, load
 
@@ -29,9 +29,8 @@ def explain(
 ) -> None:
     """Score one listing, publish nothing, and say what each image and each feature did to its score."""
     with exit_code():
-        # Nothing is published; the job's settings want a place all the same.
-        flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions="nowhere")
-        wanted = load(Job, file=job, flags=flags)
+        flags = named(settings, listings=listings, partition=partition, bundle=bundle, predictions=NOWHERE)
+        wanted = load(Job, file=job, flags=flags, without=PLACES)
         from scorer.run.explain import explain as run
 
         found = run(wanted, listing, store_for(wanted))

@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,12 @@ File = Annotated[Path | None, typer.Option("--job", help="YAML file of settings;
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Any other setting: --set speed.batch_images=128. May be repeated.")
 ]
+
+NOWHERE = str(Path(tempfile.gettempdir(), "scorer-publishes-nothing"))
+"""Predictions of a command that publishes none: the job's settings want a place all the same."""
+
+PLACES = ("state", "quarantine")
+"""Settings beside it, for which such a command has no use either."""
 
 
 def named(settings: list[str] | None, **flags: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import typer
 
 from scorer.cli.app import EXIT_CODES, app, exit_code
 from scorer.cli.options import (
+    NOWHERE,
+    PLACES,
     File,
     Listings,
     Partition,
@@ -46,9 +48,8 @@ def compare(
     with exit_code() as stop:
         if len(bundle) != 2:
             raise SettingsError(f"--bundle was given {len(bundle)} time(s), and two are compared. Nothing was read.")
-        # Nothing is published; the job's settings want a place all the same.
-        flags = named(settings, listings=listings, partition=partition, bundle=bundle[0], predictions="nowhere")
-        wanted = load(Job, file=job, flags=flags)
+        flags = named(settings, listings=listings, partition=partition, bundle=bundle[0], predictions=NOWHERE)
+        wanted = load(Job, file=job, flags=flags, without=PLACES)
         from scorer.run.compare import compare as run
 
         found = run(wanted, (bundle[0], bundle[1]), tools_for(wanted, stop), out)
@@ -164,7 +165,12 @@ def _print_evaluation(found: "Evaluation") -> None:
     for column, slices in found.segments.items():
         typer.echo("")
         if slices:
-            print_table([{column: one.name, "labelled": f"{one.errors.n:,}", **_errors(one.errors)} for one in slices])
+            print_table(
+                [
+                    {visible(column): visible(one.name), "labelled": f"{one.errors.n:,}", **_errors(one.errors)}
+                    for one in slices
+                ]
+            )
     facts = {
         "usable": found.labels,
         "without a prediction": found.labels_without_prediction,

@@ -14,3 +14,8 @@ def figure(value: Any, form: str = ",.4g", sign: bool = False) -> str:
 def visible(text: str) -> str:
     """Ids, URIs and values are strangers' text: nothing in them steers the terminal."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:200])
+
+
+def harmless(text: str) -> str:
+    """A message of several lines in which names of strangers may stand, whole."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)

@@ -25,8 +25,8 @@ from scorer.output.predictions import MAIN_OUTPUT
 from scorer.output.staging import UnitResult
 from scorer.output.tally import Tally, add
 from scorer.run.agreement import Agreement, Movers, agreement
-from scorer.run.check import check
-from scorer.run.plan import make_plan
+from scorer.run.check import Checked, check
+from scorer.run.plan import UNIT_BYTES, make_plan
 from scorer.run.retries import finish_all
 from scorer.run.tools import Tools
 from scorer.settings import Job
@@ -141,12 +141,14 @@ def compare(job: Job, bundles: tuple[str, str], tools: Tools, out: str | None = 
         parse(out)
     with tempfile.TemporaryDirectory(prefix="scorer-") as scratch:
         first, second, movers = _Pass(), _Pass(), Movers(MOVERS)
+        jobs = [_job(job, bundle, scratch) for bundle in bundles]
+        checked = [check(one, tools.store) for one in jobs]  # both before the first of them takes its time
+        rows = min(one.bundle.rows_within(UNIT_BYTES, job.rows_per_unit) for one in checked)
+        jobs = [one.model_copy(update={"rows_per_unit": rows}) for one in jobs]  # the same units by both
         try:
-            a = _score(_job(job, bundles[0], scratch), tools, lambda result: first.take(result))
+            a = _score(jobs[0], checked[0], tools, lambda result: first.take(result))
             with _written(out, Path(scratch, "out.parquet"), tools.store) as write:
-                b = _score(
-                    _job(job, bundles[1], scratch), tools, lambda result: _beside(result, first, second, movers, write)
-                )
+                b = _score(jobs[1], checked[1], tools, lambda result: _beside(result, first, second, movers, write))
         except Interrupted:
             raise Interrupted(f"Stopped by {tools.stop.asked}. Nothing was written. Start again.") from None
     return Comparison(job.partition or job.listings, a, b, _agreement(first, second), tuple(movers.found))
@@ -160,9 +162,8 @@ def _job(job: Job, bundle: str, scratch: str) -> Job:
     )
 
 
-def _score(job: Job, tools: Tools, take: Callable[[UnitResult], object]) -> Side:
+def _score(job: Job, checked: Checked, tools: Tools, take: Callable[[UnitResult], object]) -> Side:
     """Every unit of the partition, handed over as it is scored; nothing is staged."""
-    checked = check(job, tools.store)
     bundle, place = checked.bundle, str(checked.partition)
     ids = read_ids(checked.partition, tools.store)
     with tensorflow_alone():

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, Any] | None = None,
     besides: type[Settings] | None = None,
+    without: Sequence[str] = (),
 ) -> Model:
     """Settings of the given kind from a YAML file, the environment and flags, the later the stronger.
 
@@ -36,6 +37,7 @@ def load(
         environ: `SCORER_LISTINGS=...`, nested by two underscores: `SCORER_SPEED__BATCH_IMAGES=128`.
         flags: by dotted name, `{"speed.batch_images": "128"}`; None values are skipped.
         besides: settings of this class are passed over, so that one file or environment serves two commands.
+        without: settings that are passed over, whoever gives them, because this command has no use for them.
 
     Raises:
         SettingsError: naming each setting that is unknown or malformed, and where it came from.
@@ -51,6 +53,7 @@ def load(
     if besides is not None:
         passed_over = besides.model_fields.keys() - kind.model_fields.keys()
         merged = {name: value for name, value in merged.items() if name not in passed_over}
+    merged = {name: value for name, value in merged.items() if name not in without}
     try:
         return kind.model_validate(merged)
     except ValidationError as error:

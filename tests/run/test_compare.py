@@ -4,6 +4,7 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,11 +13,13 @@ from typer.testing import CliRunner
 
 from scorer import score_partition
 from scorer.cli import app
-from scorer.errors import NothingToDo
+from scorer.errors import BundleError, NothingToDo
+from scorer.model.bundle import Bundle
 from scorer.objectstore import join
 from scorer.run.agreement import Movers, agreement, correlation, mean_ranks
 from scorer.run.compare import OUT, compare
 from scorer.run.tools import Tools
+from scorer.telemetry import Reporter
 from tests import tiny
 from tests.tiny import KEY, Market, listing, local_market
 
@@ -27,6 +30,13 @@ def market(tmp_path: Path, bundle: str) -> Market:
     made = local_market(tmp_path, bundle)
     made.write([listing(number) if number else listing(number, image_uris=[]) for number in range(20)])
     return made
+
+
+class Silent(Reporter):
+    """Nobody is told anything, or the test fails."""
+
+    def event(self, name: str, text: str, **facts: Any) -> None:
+        raise AssertionError(text)
 
 
 def test_equal_scores_agree_wholly_and_reversed_ones_not_at_all() -> None:
@@ -118,6 +128,37 @@ def test_rows_that_a_bundle_cannot_score_are_left_out_and_counted(
     assert found.agreement is not None
     assert (found.agreement.rows, found.a.counts.failed, found.b.counts.failed) == (17, 0, 3)
     assert not {"home-0", "home-1", "home-2"} & {mover["listing_id"] for mover in found.movers}
+
+
+def test_both_score_the_same_units_also_where_memory_lets_one_of_them_have_fewer_rows(
+    market: Market, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a bundle's embeddings take decides; theirs may differ."""
+    known = Bundle.rows_within
+
+    def limited(self: Bundle, most_bytes: int, wanted: int) -> int:
+        return known(self, most_bytes, min(wanted, 3 if self.uri == other else 7))
+
+    monkeypatch.setattr(Bundle, "rows_within", limited)
+    found = compare(market.job(), (market.bundle, other), Tools(market.store))
+    assert found.agreement is not None
+    assert found.agreement.rows == 20
+
+
+def test_both_bundles_are_looked_at_before_one_of_them_scores(market: Market) -> None:
+    with pytest.raises(BundleError):
+        compare(market.job(), (market.bundle, market.root + "/none"), Tools(market.store, Silent()))
+
+
+@pytest.mark.parametrize("command", [["compare", "--bundle"], ["explain", "--listing", "home-1"]])
+def test_where_a_job_keeps_its_state_is_no_matter_to_who_publishes_nothing(
+    command: list[str], market: Market, tmp_path: Path
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(f"listings: {market.listings}\npartition: {KEY}\nstate: s3://state/scorer\nquarantine: s3://q/r\n")
+    bundles = [market.bundle, "--bundle", market.bundle] if command[0] == "compare" else ["--bundle", market.bundle]
+    said = CliRunner().invoke(app, [*command, *bundles, "--job", str(job)])
+    assert said.exit_code == 0, said.output
 
 
 def test_nothing_is_written_where_there_is_nothing_to_compare(market: Market, other: str) -> None:

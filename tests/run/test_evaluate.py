@@ -234,6 +234,15 @@ def test_the_command_prints_tables_or_json(root: str) -> None:
     assert "Nothing was ever published" in nowhere.stderr
 
 
+def test_a_segment_steers_no_terminal(root: str) -> None:
+    labels = sales(root, channel=["\x1b]52;c;eA==\x07", "web\nall  999", "web"])
+    places = ["--predictions", join(root, "predictions"), "--labels", labels, "--target", "price"]
+    found = CliRunner().invoke(app, ["evaluate", *places, "--by", "channel"])
+    assert found.exit_code == 0, found.output
+    assert "\x1b" not in found.stdout
+    assert not any(line.startswith("all  999") for line in found.stdout.splitlines())
+
+
 def test_evaluating_imports_neither_tensorflow_nor_pandas(root: str) -> None:
     program = (
         "import sys; from scorer.cli import app; app(sys.argv[1:], standalone_mode=False);"
