@@ -4,15 +4,17 @@ The YAML files are the contract; this module only reads them. The JSON Schemas b
 round, from the classes (`scorer.run.schemas`).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scorer.column_rules import Bound, Known, above, below, is_number, is_text, plain, unknown
 from scorer.errors import ContractError, SettingsError
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
@@ -26,6 +28,9 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
 }
 """physicalType of the built-in contracts -> Arrow type."""
 
+OPTIONS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength")
+"""logicalTypeOptions that are checked; others are refused."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -34,30 +39,43 @@ class Column:
     name: str
     type: pa.DataType | None
     required: bool
-    minimum: float | None
-    maximum: float | None
+    minimum: Bound | None
+    maximum: Bound | None
     min_length: int | None
-    valid_values: tuple[str, ...] | None
+    max_length: int | None
+    valid_values: tuple[Known, ...] | None
 
     def broken(self, values: pa.Array) -> tuple[pa.Array, str]:
-        """Which values are outside the contract, as a boolean mask without nulls, and the rule in words."""
-        rules, broken = [], pa.array([False] * len(values), pa.bool_())
+        """Which values are outside the contract, as a boolean mask without nulls, and the rule in words.
+
+        Raises:
+            ContractError: values of this type cannot be held against a rule, whatever they are; also if there are none.
+        """
+        values = plain(values)
+        masks, rules = [pa.array([False] * len(values), pa.bool_())], []
         if self.required:
-            broken = pc.or_(broken, pc.is_null(values, nan_is_null=True))
+            masks.append(pc.is_null(values, nan_is_null=True))
             rules.append("required")
-        if (self.minimum is not None or self.maximum is not None) and not _is_number(values.type):
+        if (self.minimum or self.maximum) and not is_number(values.type):
             raise ContractError(f"Column {self.name!r} is {values.type}, but the contract gives it a range of numbers.")
         if self.minimum is not None:
-            broken = pc.or_(broken, pc.fill_null(pc.less(values, self.minimum), False))
-            rules.append(f"at least {self.minimum:g}")
+            masks.append(below(values, self.minimum))
+            rules.append(f"{'more than' if self.minimum.exclusive else 'at least'} {self.minimum}")
         if self.maximum is not None:
-            broken = pc.or_(broken, pc.fill_null(pc.greater(values, self.maximum), False))
-            rules.append(f"at most {self.maximum:g}")
+            masks.append(above(values, self.maximum))
+            rules.append(f"{'less than' if self.maximum.exclusive else 'at most'} {self.maximum}")
+        if (self.min_length is not None or self.max_length is not None) and not is_text(values.type):
+            raise ContractError(f"Column {self.name!r} is {values.type}, but the contract gives its texts a length.")
+        if self.min_length is not None:
+            masks.append(pc.fill_null(pc.less(_length(values), self.min_length), False))
+            rules.append(f"of at least {self.min_length} characters")
+        if self.max_length is not None:
+            masks.append(pc.fill_null(pc.greater(_length(values), self.max_length), False))
+            rules.append(f"of at most {self.max_length} characters")
         if self.valid_values is not None:
-            known = pc.is_in(pc.cast(values, pa.string()), value_set=pa.array(self.valid_values))
-            broken = pc.or_(broken, pc.and_(pc.is_valid(values), pc.invert(known)))
-            rules.append("one of " + ", ".join(self.valid_values))
-        return broken, ", ".join(rules)
+            masks.append(unknown(values, self.valid_values, self.name))
+            rules.append("one of " + ", ".join(map(str, self.valid_values)))
+        return reduce(pc.or_, masks), ", ".join(rules)
 
 
 @dataclass(frozen=True)
@@ -86,7 +104,7 @@ def read(text: str, origin: str) -> Contract:
         origin: where it comes from, for errors.
 
     Raises:
-        SettingsError: not YAML, not ODCS v3, or not exactly one table.
+        SettingsError: not YAML, not ODCS v3, not exactly one table, or an option of a column that is not checked.
     """
     import yaml
 
@@ -95,7 +113,7 @@ def read(text: str, origin: str) -> Contract:
         if document["kind"] != "DataContract" or not str(document["apiVersion"]).startswith("v3"):
             raise ValueError("not a DataContract of apiVersion v3")
         (table,) = document["schema"]
-        columns = tuple(_column(entry) for entry in table["properties"])
+        columns = tuple(_column(entry, origin) for entry in table["properties"])
         return Contract(str(table["name"]), str(document["version"]), columns)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
@@ -104,28 +122,87 @@ def read(text: str, origin: str) -> Contract:
         ) from None
 
 
-def _column(entry: Mapping[str, Any]) -> Column:
-    options = entry.get("logicalTypeOptions") or {}
+def _column(entry: Mapping[str, Any], origin: str) -> Column:
+    options = _Options(entry.get("logicalTypeOptions") or {}, str(entry["name"]), origin)
+    options.insist_known()
     return Column(
         name=str(entry["name"]),
         type=ARROW_TYPES.get(str(entry.get("physicalType"))),
         required=bool(entry.get("required", False)),
-        minimum=options.get("minimum"),
-        maximum=options.get("maximum"),
-        min_length=options.get("minLength"),
+        minimum=options.bound("minimum", "exclusiveMinimum", max),
+        maximum=options.bound("maximum", "exclusiveMaximum", min),
+        min_length=options.length("minLength"),
+        max_length=options.length("maxLength"),
         valid_values=_valid_values(entry.get("quality")),
     )
 
 
-def _valid_values(quality: list[Mapping[str, Any]] | None) -> tuple[str, ...] | None:
+@dataclass(frozen=True)
+class _Options:
+    """logicalTypeOptions of one column."""
+
+    given: Mapping[str, Any]
+    column: str
+    origin: str
+
+    def insist_known(self) -> None:
+        """What is not checked must not look as if it were."""
+        for name in self.given:
+            if name not in OPTIONS:
+                raise self._refused(name, f"is not checked by scorer. It checks {', '.join(OPTIONS)}. Take it out")
+
+    def bound(self, name: str, exclusive: str, stricter: Callable[[float, float], float]) -> Bound | None:
+        """The stricter of an inclusive and an exclusive bound; the latter may be a boolean or a number of its own."""
+        limit = self._number(name)
+        beyond = self.given.get(exclusive)
+        if beyond is None or beyond is False:
+            return None if limit is None else Bound(limit)
+        if beyond is True:
+            if limit is None:
+                raise self._refused(exclusive, f"is true, and there is no {name} that it could speak of. Give both")
+            return Bound(limit, exclusive=True)
+        only = cast(float, self._number(exclusive))
+        if limit is None or stricter(limit, only) == only:
+            return Bound(only, exclusive=True)
+        return Bound(limit)
+
+    def length(self, name: str) -> int | None:
+        """A number of characters."""
+        value = self.given.get(name)
+        if value is not None and (type(value) is not int or not 0 <= value < 2**31):
+            raise self._refused(name, f"is {value!r}. Write a whole number of characters")
+        return value
+
+    def _number(self, name: str) -> int | float | None:
+        value = self.given.get(name)
+        if value is None:
+            return None
+        if type(value) not in (int, float) or not _is_finite(value):
+            raise self._refused(name, f"is {value!r}. Write a finite number as YAML reads it, 1000000 or 1.0e+6")
+        return cast(float, value)
+
+    def _refused(self, option: str, why: str) -> SettingsError:
+        return SettingsError(
+            f"The contract {self.origin}: column {self.column!r}: {option} {why}, and start again. Nothing was read."
+        )
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _valid_values(quality: list[Mapping[str, Any]] | None) -> tuple[Known, ...] | None:
     for rule in quality or ():
         if rule.get("metric") == "invalidValues" and rule.get("mustBe") == 0:
-            return tuple(str(value) for value in rule["arguments"]["validValues"])
+            return tuple(rule["arguments"]["validValues"])
     return None
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+def _length(values: pa.Array) -> pa.Array:
+    return pc.utf8_length(pc.cast(values, pa.large_string()))
 
 
 def schema_text(name: str) -> str:
@@ -142,7 +219,7 @@ def built_in(name: str) -> Contract:
 @cache
 def reasons() -> frozenset[str]:
     """The closed list of reasons for which a row is degraded or failed."""
-    return frozenset(built_in("predictions").column("reasons").valid_values or ())
+    return frozenset(map(str, built_in("predictions").column("reasons").valid_values or ()))
 
 
 @cache

@@ -77,6 +77,78 @@ def test_a_range_on_a_column_of_text_is_refused() -> None:
         contracts.read(OWN, "mine.yaml").columns[0].broken(pa.array(["5"]))
 
 
+def column(rest: str) -> contracts.Column:
+    """The column `a` of a contract with this besides."""
+    (only,) = contracts.read(OWN[: OWN.index("      - {name")] + f"      - {{name: a, {rest}}}\n", "mine.yaml").columns
+    return only
+
+
+def options(text: str) -> contracts.Column:
+    """The column `a` with these logicalTypeOptions."""
+    return column(f"logicalTypeOptions: {{{text}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "broken", "said"),
+    [
+        ("minimum: 5, exclusiveMinimum: true", [4, 5], "more than 5"),
+        ("minimum: 5, exclusiveMinimum: false", [4], "at least 5"),
+        ("exclusiveMinimum: 5", [4, 5], "more than 5"),
+        ("minimum: 6, exclusiveMinimum: 5", [4, 5], "at least 6"),
+        ("maximum: 6, exclusiveMaximum: true", [6, 7], "less than 6"),
+        ("exclusiveMaximum: 6.5, maximum: 5", [6, 7], "at most 5"),
+        ("maximum: 5, exclusiveMaximum: 5.0", [5, 6, 7], "less than 5"),
+    ],
+)
+def test_a_bound_may_be_exclusive_and_the_stricter_one_holds(text: str, broken: list[int], said: str) -> None:
+    values = pa.array([4, 5, 6, 7], pa.int64())
+    mask, rule = options(text).broken(values)
+    assert values.filter(mask).to_pylist() == broken
+    assert rule == said
+
+
+def test_a_text_may_have_a_length() -> None:
+    mask, rule = options("minLength: 2, maxLength: 3").broken(pa.array(["é", "éé", "abc", "abcd", None]))
+    assert mask.to_pylist() == [True, False, False, True, False]
+    assert rule == "of at least 2 characters, of at most 3 characters"
+
+
+def test_a_column_with_a_dictionary_is_held_against_the_rules_of_its_values() -> None:
+    encoded = pa.array([4, 5, 4], pa.int64()).dictionary_encode()
+    assert options("minimum: 5").broken(encoded)[0].to_pylist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("pattern: '^a'", "pattern is not checked by scorer"),
+        ("multipleOf: 5", "multipleOf is not checked by scorer"),
+        ("minimum: 1e6", "minimum is '1e6'"),
+        ("minimum: true", "minimum is True"),
+        ("maximum: .inf", "maximum is inf"),
+        ("maximum: .nan", "maximum is nan"),
+        ("minimum: 2026-11-24", "minimum is datetime"),
+        ("exclusiveMinimum: true", "exclusiveMinimum is true, and there is no minimum"),
+        ("exclusiveMaximum: 'yes'", "exclusiveMaximum is 'yes'"),
+        ("minLength: 1.5", "minLength is 1.5"),
+        ("maxLength: -1", "maxLength is -1"),
+    ],
+)
+def test_an_option_that_cannot_be_checked_is_refused_by_its_name(text: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=rf"The contract mine\.yaml: column 'a': {why}.* Nothing was read\."):
+        options(text)
+
+
+def test_a_rule_that_the_columns_type_cannot_break_or_keep_is_refused_before_there_is_a_row() -> None:
+    lists = pa.nulls(0, pa.list_(pa.string()))
+    with pytest.raises(ContractError, match="range of numbers"):
+        options("minimum: 1").broken(lists)
+    with pytest.raises(ContractError, match="its texts a length"):
+        options("minLength: 1").broken(lists)
+    with pytest.raises(ContractError, match="allows it only 'a'"):
+        column("quality: [{metric: invalidValues, arguments: {validValues: [a]}, mustBe: 0}]").broken(lists)
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "kind: Other", "a: [", OWN.replace("v3.0.2", "v2.2.1"), OWN.replace("schema:", "tables:"), "\0"]
 )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.contracts import Column, Contract, built_in
+from scorer.output.plain import as_plain
 
 ID = "listing_id"
 
@@ -59,7 +60,7 @@ def _broken(rows: pa.RecordBatch, column: Column) -> Iterator[tuple[int, str, st
     values = rows.column(column.name)
     mask, rule = column.broken(values)
     for row in _true(mask):
-        yield row, "contract_broken", f"{column.name} is {values[row].as_py()!r}; the contract says {rule}"
+        yield row, "contract_broken", f"{column.name} is {as_plain(values[row])!r}; the contract says {rule}"
 
 
 def _true(mask: pa.Array) -> list[int]:
@@ -78,7 +79,7 @@ def table(rows: pa.RecordBatch, verdicts: Verdicts, source: str, start: int, run
     """
     records = []
     for row, (reason, detail) in sorted(verdicts.items()):
-        values = rows.slice(row, 1).to_pylist()[0]
+        values = {name: as_plain(rows.column(name)[row]) for name in rows.schema.names}
         records.append(
             {
                 "listing_id": values[ID],

@@ -313,6 +313,40 @@ def test_rows_that_cannot_be_scored_are_quarantined_and_accounted_for(market: Ma
     assert (counts.rows_in, counts.scored, counts.quarantined) == (9, 1, 8)
 
 
+def test_a_value_that_neither_a_double_nor_python_can_hold_costs_its_own_row_alone(
+    market: Market, tmp_path: Path
+) -> None:
+    contract = tmp_path / "own.yaml"
+    contract.write_text(
+        "apiVersion: v3.0.2\nkind: DataContract\nid: own\nname: own\nversion: 1.0.0\nstatus: active\nschema:\n"
+        "  - name: own\n    properties:\n"
+        "      - {name: price, logicalType: integer, logicalTypeOptions: {minimum: 0.01}}\n"
+        "      - {name: views, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 1000}}\n"
+        "      - {name: listed, logicalType: timestamp, required: true}\n"
+    )
+    rows = [listing(number) for number in range(4)]
+    added = {
+        "price": pa.array([2**53 + 1, 0, 1, 1], pa.int64()),
+        "views": pa.array([1, 1, 2**64 - 1, 1], pa.uint64()),
+        "listed": pa.array([2**60, 2**60 + 1, 2**62, None], pa.int64()).view(pa.timestamp("us", "UTC")),
+    }
+    table = pa.Table.from_pylist([{key: row[key] for key in row if key != "price"} for row in rows])
+    for name, values in added.items():
+        table = table.append_column(name, values)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    market.store.put(join(market.listings, KEY, "a.parquet"), sink.getvalue().to_pybytes())
+    score_partition(market.job(contract=str(contract)))
+    assert market.read().column("listing_id").to_pylist() == ["home-0"]
+    refused = market.read("predictions.quarantine").to_pylist()
+    assert [row["detail"] for row in refused] == [
+        "price is 0; the contract says at least 0.01",
+        "views is 18446744073709551615; the contract says at least 0, at most 1000",
+        "listed is None; the contract says required",
+    ]
+    assert json.loads(refused[1]["row_json"])["listed"] == "<value out of range: 4611686018427387904>Z"
+
+
 def test_the_manifest_fits_its_schema_and_says_where_everything_is(market: Market) -> None:
     manifest = score_partition(market.job())
     jsonschema.validate(
