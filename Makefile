@@ -98,7 +98,7 @@ bench-quick: $(READY)  ## Ours alone: its parts, the limit, the share reached; a
 bench-smoke: $(READY)  ## Does the harness of the benchmarks work? Its figures mean nothing
 	$(BIN)/python -m benchmarks smoke > /dev/null
 
-bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, unchanged; local and S3. 15 minutes, 25 GB
+bench-nights: $(READY)  ## Three nights of one marketplace: cold, changed, unchanged; local and S3. 20 minutes, 25 GB
 	for one in nights lookups; do \
 	  $(BIN)/python -m benchmarks.$$one > benchmarks/results/$$one.new && \
 	  mv benchmarks/results/$$one.new benchmarks/results/$$one.json || exit 1; done
