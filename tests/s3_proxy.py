@@ -34,6 +34,7 @@ BEFORE_THE_STORE = {
     "slow_down": (503, "SlowDown", "Please reduce your request rate."),
     "internal_error": (500, "InternalError", "We encountered an internal error. Please try again."),
     "access_denied": (403, "AccessDenied", "Access Denied."),
+    "expired": (400, "ExpiredToken", "The provided token has expired."),
 }
 
 
@@ -42,8 +43,8 @@ class Fault:
     """One kind of trouble and the requests that it befalls.
 
     Attributes:
-        kind: slow_down, internal_error, access_denied, reset (no answer at all), latency (late, but whole), truncate
-            (half of the body, then the connection closes), stall (half of the body, then silence for `seconds`),
+        kind: slow_down, internal_error, access_denied, expired, reset (no answer at all), latency (late, but whole),
+            truncate (half of the body, then the connection closes), stall (half, then silence for `seconds`),
             unconditional (written, whatever its condition), clock (the answer's times are `seconds` later).
         key: the path (/bucket/key, decoded) contains this.
         method: of the request.

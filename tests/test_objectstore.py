@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,10 @@ from scorer.errors import (
     InputChanged,
     NotFound,
     PreconditionFailed,
+    ScorerError,
     SettingsError,
     StoreUnreachable,
+    Throttled,
     TooLarge,
 )
 from scorer.objectstore import ObjectStore, canonical, file_name, join, parse
@@ -204,6 +207,51 @@ def test_wrong_credentials_speak_of_us_and_not_of_the_object(
             call(uri)
         assert "wrong-secret-key" not in str(raised.value)
         assert raised.value.exit_code == 75
+
+
+LONG_KEY = "ü" * 500  # 1,000 bytes; six times as many characters once it stands in a URL
+
+
+@pytest.mark.parametrize(
+    "key", ["ExpiredToken.jpg", "<Code>ExpiredToken</Code>.jpg", "status code: 400 <Code>InvalidToken</Code>", LONG_KEY]
+)
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("access_denied", Forbidden), ("expired", CredentialsRefused), ("slow_down", Throttled)],
+)
+def test_what_a_refusal_says_is_read_from_the_answer_and_not_from_the_name(
+    strict_bucket: FaultyBucket, key: str, kind: str, error: type[Exception]
+) -> None:
+    strict_bucket.server.inject(Fault(kind=kind))
+    with pytest.raises(ScorerError) as raised:
+        ObjectStore(patience=Patience(attempts=1)).get(f"{strict_bucket.uri}/p/{key}")
+    assert type(raised.value) is error
+    assert kind != "slow_down" or "Please reduce your request rate" in str(raised.value)
+
+
+def test_a_key_that_no_object_can_have_is_not_asked_for(strict_bucket: FaultyBucket, store: ObjectStore) -> None:
+    longest, longer = f"{strict_bucket.uri}/{'ü' * 512}", f"{strict_bucket.uri}/x{'ü' * 512}"
+    strict_bucket.server.inject(Fault(kind="access_denied"))
+    with pytest.raises(Forbidden):
+        store.get(longest)
+    with pytest.raises(NotFound, match="longer than 1,024 bytes"):
+        store.get(longer)
+    assert strict_bucket.server.injected() == [1]
+    strict_bucket.server.inject(Fault(kind="internal_error", method="HEAD"))
+    assert store.etags([longer]) == [None]
+    assert strict_bucket.server.injected() == [0]
+
+
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path: Path, store: ObjectStore) -> None:
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for name in ("x" * 300, "x/" * 3000, "round"):
+            for call in (store.get, store.head, store.open):
+                with pytest.raises(NotFound, match="there can be no such file"):
+                    call(str(tmp_path / name))
+        with pytest.raises(NotFound, match="there can be no such file"):
+            store.get(str(tmp_path / "socket"))
 
 
 def test_bodies_that_break_off_are_asked_for_again(strict_bucket: FaultyBucket, store: ObjectStore) -> None:

@@ -1,6 +1,7 @@
 """Local files with the manners of an object store: whole objects, ETags, conditional writes, no torn state."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -16,6 +17,11 @@ from typing import BinaryIO
 from scorer.errors import Forbidden, InputChanged, NotFound, PreconditionFailed, StoreUnreachable, TooLarge
 from scorer.objectstore.litter import TEMPORARY
 from scorer.objectstore.places import Blob, ObjectInfo
+
+NO_SUCH_FILE = frozenset(
+    {errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EILSEQ}
+)
+"""What the system answers to a name that no readable file can have: it speaks of the name, not of the file system."""
 
 TRIED_FIRST = 256
 SLOW_S = 50e-6
@@ -119,6 +125,8 @@ def _errors(path: str) -> Iterator[None]:
     except PermissionError:
         raise Forbidden(f"{path}: access denied.") from None
     except OSError as error:
+        if error.errno in NO_SUCH_FILE:
+            raise NotFound(f"{path}: there can be no such file ({error.strerror}).") from None
         raise StoreUnreachable(f"{path}: {error.strerror or error}.") from None
 
 

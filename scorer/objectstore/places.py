@@ -8,6 +8,9 @@ from urllib.parse import unquote
 
 from scorer.errors import SettingsError
 
+MAX_KEY = 1024
+"""Bytes of UTF-8 in the longest key that an object in S3 can have (AWS documentation of object keys)."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -20,6 +23,11 @@ class Place:
     def uri(self) -> str:
         """The URI in its one canonical form."""
         return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it is a key that no object in S3 can have."""
+        return self.bucket is not None and len(self.key.encode("utf-8", "surrogatepass")) > MAX_KEY
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from scorer.errors import (
     Throttled,
     TooLarge,
 )
-from scorer.objectstore.places import Blob, ObjectInfo, Place
+from scorer.objectstore.places import MAX_KEY, Blob, ObjectInfo, Place, parse
 from scorer.objectstore.retry import Limiter, Patience, Result
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class S3:
 
     def get(self, place: Place, if_match: str | None, max_bytes: int | None) -> Blob:
         """The whole object; as many at a time as the store bears."""
+        if place.too_long:
+            raise NotFound(f"{place.uri}: there can be no such object (its key is longer than {MAX_KEY:,} bytes).")
         read = self._get_by_boto if ODD_KEY.search(place.key) else self._get_by_obstore
 
         return self.politely(lambda: read(place, if_match, max_bytes))
@@ -262,21 +264,29 @@ def _rust_store(session: Any, boto: Any, bucket: str, concurrency: int) -> "S3St
     )
 
 
+_ANSWER = re.compile(r"Error performing \S+ \S+ in \S+ - Server returned non-2xx status code: ((\d{3}).*)", re.DOTALL)
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
 def from_obstore(uri: str, error: Exception) -> Exception:
-    """Obstore's errors as ours."""
+    """Obstore's errors as ours. Its text quotes key and URL before the answer, and neither is to be taken for it."""
     from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
 
-    text = " ".join(str(error).split("Debug source")[0].split())[:500]
+    text = str(error).replace(f"for path {parse(uri).key}: ", "", 1)
+    answer = _ANSWER.search(text)
+    status, body = (int(answer[2]), answer[1]) if answer else (0, "")
+    code = _CODE.search(body)
+    shown = " ".join((body or text).split("Debug source")[0].split())
+    shown = shown[:500] if body else shown[-500:]  # without an answer the reason stands behind the URL
     if isinstance(error, FileNotFoundError):
         return NotFound(f"{uri}: there is no such object.")
     if isinstance(error, PreconditionError):
         return PreconditionFailed(f"{uri} is not the version that was asked for.")
-    if isinstance(error, UnauthenticatedError) or any(code in text for code in CREDENTIAL_CODES):
-        return CredentialsRefused(f"{uri}: the store does not accept the credentials. {text}")
+    if isinstance(error, UnauthenticatedError) or (code and code[1] in CREDENTIAL_CODES):
+        return CredentialsRefused(f"{uri}: the store does not accept the credentials. {shown}")
     if isinstance(error, PermissionDeniedError | PermissionError):
         return Forbidden(f"{uri}: access denied.")
-    status = re.search(r"status code: (\d{3})", text)
-    return _by_status(uri, int(status[1]) if status else 0, text)
+    return _by_status(uri, status, shown)
 
 
 def _by_status(uri: str, status: int, text: str) -> Exception:

@@ -41,7 +41,8 @@ Found = dict[str, str | None]
 
 def find(s3: "S3", uris: Sequence[str]) -> Found:
     """Every URI with its ETag, None for what is not there. Raises StoreUnreachable."""
-    places = sorted((parse(uri) for uri in uris), key=lambda place: (place.bucket or "", place.key))
+    asked = (place for place in map(parse, uris) if not place.too_long)
+    places = sorted(asked, key=lambda place: (place.bucket or "", place.key))
     found: Found = dict.fromkeys(uris)
     with ThreadPoolExecutor(WALKERS) as walkers, ThreadPoolExecutor(HEADERS) as headers:
         stretches = [

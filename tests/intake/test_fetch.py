@@ -96,6 +96,14 @@ def test_each_failure_has_its_reason(bucket: Bucket) -> None:
             assert reason in contracts.reasons()
 
 
+def test_names_that_nothing_can_have_do_not_count_as_a_store_that_is_down(bucket: Bucket, tmp_path: Path) -> None:
+    with Fetcher(ObjectStore(patience=Patience(attempts=1)), ImageLimits(), 1) as fetcher:
+        for place in [join(str(tmp_path), "x" * 300), join(bucket.uri, "x" * 1025)] * fetch.UNREACHABLE_IN_A_ROW:
+            with pytest.raises(ImageFault) as raised:
+                fetcher.get(place)
+            assert (raised.value.reason, raised.value.transient) == ("image_not_found", False)
+
+
 def size_of(blob: Blob) -> int:
     return len(blob.data)
 
