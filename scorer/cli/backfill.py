@@ -71,6 +71,7 @@ def backfill(
                 print_table(account.planned(plan, work.costs))
             return
         outcomes: list[Outcome] = []
+        stop.otherwise = "What was published so far stays; start the same command again for the rest."
         began = time.monotonic()
         try:
             for outcome in run(work, plan, tools, audience):

@@ -20,6 +20,8 @@ class Stop:
         self.asked: str | None = None
         self.published = ""
         """That the run is published, and what to do from there, as sentences; empty: nothing is, yet."""
+        self.otherwise = "Nothing was published."
+        """What is to be said of the data while `published` is empty; of several partitions it is another thing."""
         self._in_hand = ""
 
     @contextmanager

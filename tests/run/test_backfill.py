@@ -18,12 +18,15 @@ from typer.testing import CliRunner
 from scorer.cli import app
 from scorer.errors import AuditError, BundleError, Interrupted, NothingToDo, SettingsError
 from scorer.objectstore import ObjectInfo, ObjectStore, join
+from scorer.output.audit import audit
+from scorer.output.manifest import Staged
 from scorer.run.backfill.account import done, plain, planned, sentence
 from scorer.run.backfill.children import in_children
 from scorer.run.backfill.dates import Range, partitions_within, spans
 from scorer.run.backfill.outcomes import Outcome, exit_code_of
 from scorer.run.backfill.planning import BackfillPlan, Line, Only, Wanted, make_plan
 from scorer.run.backfill.running import backfill
+from scorer.run.check import Checked, check_partition
 from scorer.run.rollback import rollback
 from scorer.run.score_partition import score_partition
 from scorer.run.stop import Stop
@@ -158,6 +161,71 @@ def test_one_bad_day_leaves_the_others_to_their_turn_and_actual_stands_beside_es
     assert lines[1]["actual min"] == f"{(outcomes[1].seconds or -6.0) / 60:.1f}"
     assert lines[1]["cost"].endswith(" EUR")
     assert [line.partition for line in plan_of(market).chosen] == [DAYS[1]]
+
+
+@pytest.fixture
+def bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody expected, at the end of the second day."""
+
+    def stumble(staged: Staged, *others: Any) -> None:
+        if DAYS[1] in staged.folder:
+            raise KeyError("nobody expected this")
+        audit(staged, *others)
+
+    monkeypatch.setattr("scorer.run.score_partition.audit", stumble)
+
+
+@pytest.mark.usefixtures("bug")
+def test_a_day_that_meets_a_bug_leaves_the_others_to_their_turn(market: Market) -> None:
+    said = io.StringIO()
+    outcomes = list(backfill(job(market), plan_of(market), tools(market, said)))
+    assert codes(outcomes) == {DAYS[0]: 0, DAYS[1]: 70, DAYS[2]: 0, DAYS[3]: 0}
+    assert "A bug in scorer (KeyError: 'nobody expected this'). Nothing was published of it" in outcomes[1].error
+    assert "Traceback (most recent call last)" in said.getvalue()
+    assert f"{DAYS[1]}: A bug in scorer" in said.getvalue()
+    assert [line.partition for line in plan_of(market).chosen] == [DAYS[1]]
+
+
+def test_a_signal_within_a_day_ends_the_backfill_and_says_that_others_stay_published(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise Interrupted("Stopped by SIGTERM. Nothing was published; finished units are kept.")
+
+    under_way = backfill(job(market), plan_of(market), tools(market))
+    assert codes([next(under_way)]) == {DAYS[0]: 0}
+    monkeypatch.setattr("scorer.run.score_partition.audit", stopped)
+    with pytest.raises(Interrupted, match=rf"{DAYS[1]}: Stopped by SIGTERM\..* What was published of others stays\."):
+        next(under_way)
+
+
+def test_a_bug_between_two_days_does_not_say_that_nothing_was_published(
+    market: Market, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: Any) -> None:
+        raise KeyError("nobody expected this")
+
+    spoil(market, DAYS[1])
+    monkeypatch.setattr("scorer.run.backfill.record.end", stumble)
+    command = ["backfill", "--from", "2026-11-24", "--to", "2026-11-25", "--only", "all", "--job", file]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 70
+    assert "A bug in scorer (KeyError). What was published so far stays; start the same command" in found.stderr
+    assert "Nothing was published" not in found.stderr.splitlines()[-1]
+
+
+def test_a_day_that_cannot_be_looked_at_is_told_in_the_plan_and_the_others_are_planned(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(one: Job, *others: Any) -> Checked:
+        if one.partition == DAYS[1]:
+            raise KeyError("nobody expected this")
+        return check_partition(one, *others)
+
+    monkeypatch.setattr("scorer.run.backfill.states.check_partition", stumble)
+    plan = plan_of(market)
+    assert states(plan)[DAYS[1]] == ("missing", "a bug in scorer (KeyError: 'nobody expected this')")
+    assert [line.partition for line in plan.chosen] == DAYS
 
 
 def test_a_day_whose_listings_vanish_after_the_plan_costs_nobody_else_anything(market: Market) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scorer.errors import ScorerError, SettingsError
+from scorer.errors import SettingsError
 from scorer.model.bundle import Bundle
 from scorer.objectstore import ObjectStore
 from scorer.run.backfill.dates import Range, partitions_within, spans
@@ -178,7 +178,7 @@ def _size(one: Condition, line: Line, job: Job, store: ObjectStore) -> Estimate 
     own = job.model_copy(update={"partition": one.partition, "force": line.again})
     try:
         return size(own, one.checked, store)
-    except ScorerError:  # its run will say what is wrong, and leave the others alone
+    except Exception:  # its run will say what is wrong, and leave the others alone
         return None
 
 

@@ -1,5 +1,6 @@
 """The doing: each chosen partition in its turn. One that fails leaves the others to theirs; a signal ends them all."""
 
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
@@ -84,10 +85,16 @@ def _scored(job: Job, tools: Tools, observers: Observers) -> Outcome:
     fresh = Reporter(voice.stream, voice.people, {**voice.fields, "partition": job.partition})
     try:
         manifest = score_partition(job, Tools(tools.store, fresh, stop=tools.stop), observers(job))
-    except Interrupted:
-        raise
+    except Interrupted as error:
+        raise Interrupted(f"{job.partition}: {error} What was published of others stays.") from None
     except ScorerError as error:
         name = "nothing to do" if isinstance(error, NothingToDo) else "failed"
         fresh.event(name, f"{job.partition}: {error}", exit_code=error.exit_code)
         return Outcome(job.partition, error.exit_code, error=str(error))
+    except Exception as error:  # a bug of ours costs the partition that meets it; in children it would do no more
+        traceback.print_exc(file=fresh.stream)
+        became = tools.stop.published or "Nothing was published of it; finished units are kept."
+        why = f"A bug in scorer ({type(error).__name__}: {error}). {became} Please report the lines above."
+        fresh.event("failed", f"{job.partition}: {why}", exit_code=ScorerError.exit_code)
+        return Outcome(job.partition, ScorerError.exit_code, error=why)
     return Outcome(job.partition, 0, manifest.run_id, manifest.seconds)

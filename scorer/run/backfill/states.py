@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from scorer.contracts import Contract
-from scorer.errors import BundleError, NothingToDo, SettingsError, Terminal
+from scorer.errors import BundleError, NothingToDo, ScorerError, SettingsError, Terminal
 from scorer.model.bundle import Bundle
 from scorer.objectstore import ObjectInfo, ObjectStore, file_name, join
 from scorer.output.commit import Seen, Version
@@ -75,11 +75,19 @@ def condition(job: Job, key: str, bundle: Bundle, contract: Contract | None, sto
     except (SettingsError, BundleError):
         raise
     except Terminal as error:  # this partition's input; a run over it would say the same and leave the others alone
-        state: State = "stale" if current else _unpublished(job, key, store)[0]
-        return Condition(key, state, _short(str(error)), None, current)
+        return _unreadable(job, key, current, str(error), store)
+    except ScorerError:
+        raise
+    except Exception as error:  # likewise
+        return _unreadable(job, key, current, f"a bug in scorer ({type(error).__name__}: {error})", store)
     if current is None:
         return Condition(key, *_unpublished(job, key, store), checked, None)
     return Condition(key, *_compared(job, checked, seen, current, store), checked, current)
+
+
+def _unreadable(job: Job, key: str, current: Version | None, why: str, store: ObjectStore) -> Condition:
+    state: State = "stale" if current else _unpublished(job, key, store)[0]
+    return Condition(key, state, _short(why), None, current)
 
 
 def _compared(job: Job, checked: Checked, seen: Seen, current: Version, store: ObjectStore) -> tuple[State, str]:
