@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from scorer.errors import InputError, NotFound
 from scorer.intake.table_files import table_files, table_keys
-from scorer.objectstore import ObjectInfo, ObjectStore, canonical, file_name, join
+from scorer.objectstore import ObjectInfo, ObjectStore, canonical, join
 from scorer.tables import is_table
 
 FOOTERS_AT_ONCE = 16
@@ -91,7 +91,7 @@ def find_keys(listings: str, store: ObjectStore) -> list[str]:
     if listings.endswith(".parquet"):
         return [_own_key(canonical(listings).rpartition("/")[0])]
     root = canonical(listings)
-    return sorted({_key_below(root, info.uri) or _own_key(root) for info in store.list_all(root) if _is_data(info.uri)})
+    return sorted({_key_below(root, info.uri) or _own_key(root) for info in _data_below(root, store)})
 
 
 def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partition | None:
@@ -118,7 +118,7 @@ def open_partition(listings: str, key: str | None, store: ObjectStore) -> Partit
             return _opened(key or _own_key(folder), folder, root, [store.head(root)], store)
         return None
     place = join(root, key) if key and not root.endswith("/" + key) else root
-    found = [info for info in store.list_all(place) if _is_data(info.uri)]
+    found = _data_below(place, store)
     if not key:
         _insist_on_one(listings, {_key_below(root, info.uri) for info in found})
     return _opened(key or _own_key(root), root, place, found, store) if found else None
@@ -158,9 +158,9 @@ def listed(partition: Partition, store: ObjectStore) -> list[ObjectInfo]:
     """The partition's data files as they are now. Raises NotFound if its one file, or one of a table's, is gone."""
     if is_table(partition.place):
         return _heads([file.uri for file in partition.files], store)
-    single = partition.place.endswith(".parquet")
-    found = [store.head(partition.place)] if single else store.list_all(partition.place)
-    return [info for info in found if _is_data(info.uri)]
+    if partition.place.endswith(".parquet"):
+        return [store.head(partition.place)]
+    return _data_below(partition.place, store)
 
 
 @contextlib.contextmanager
@@ -195,9 +195,15 @@ def _heads(uris: list[str], store: ObjectStore) -> list[ObjectInfo]:
         return list(pool.map(store.head, uris))
 
 
-def _is_data(uri: str) -> bool:
-    name = file_name(uri)
-    return name.endswith(".parquet") and not name.startswith(("_", "."))
+def _data_below(root: str, store: ObjectStore) -> list[ObjectInfo]:
+    """What Spark, Hive and Arrow take for data too: what a writer has not finished, and a table's log, is hidden."""
+    return [info for info in store.list_all(root) if _is_data(info.uri.removeprefix(root))]
+
+
+def _is_data(below: str) -> bool:
+    *folders, name = below.strip("/").split("/")
+    hidden = any(step.startswith(("_", ".")) and "=" not in step for step in folders)
+    return not hidden and name.endswith(".parquet") and not name.startswith(("_", "."))
 
 
 def _key_below(root: str, uri: str) -> str:

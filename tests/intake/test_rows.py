@@ -15,7 +15,8 @@ from scorer.errors import ContractError, InputChanged, InputError
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Partition, Unit, cut, find_keys, is_unchanged, open_partition
 from scorer.intake.rows import image_lists, image_table, read_units
-from scorer.objectstore import ObjectStore, file_name
+from scorer.objectstore import ObjectStore, file_name, join
+from tests.conftest import Bucket
 
 STORE = ObjectStore()
 
@@ -111,6 +112,29 @@ def test_listings_may_be_a_folder_of_partitions_one_partition_or_one_file(tmp_pa
     assert opened(day / "a.parquet").base == str(day)
     assert open_partition(str(tmp_path), "ds=1999-01-01", STORE) is None
     assert open_partition(str(tmp_path / "none.parquet"), None, STORE) is None
+
+
+def test_what_a_writer_keeps_in_hidden_folders_is_no_listing(bucket: Bucket, tmp_path: Path) -> None:
+    """As in Spark, Hive and Arrow: `_` and `.` hide, and `=` makes a partition all the same."""
+    day = "ds=2026-11-24"
+    hidden = ("_temporary/0/a.parquet", f"_delta_log/{day}/00.checkpoint.parquet", f".spark-staging-1/{day}/a.parquet")
+    write(tmp_path, "a.parquet", ["x"])
+    data = (tmp_path / "a.parquet").read_bytes()
+    for root in (str(tmp_path / "_raw" / ".new"), f"{bucket.uri}/_raw/.new"):
+        for name in (
+            f"{day}/a.parquet",
+            "_shop=1/ds=2026-11-25/a.parquet",
+            *hidden,
+            *(f"{day}/{name}" for name in hidden),
+        ):
+            STORE.put(join(root, name), data)
+        assert find_keys(root, STORE) == ["_shop=1/ds=2026-11-25", day]
+        for place, key in ((root, day), (join(root, day), None)):
+            found = open_partition(place, key, STORE)
+            assert found is not None
+            assert [file.uri for file in found.files] == [join(root, day, "a.parquet")]
+            STORE.put(join(root, day, "_temporary", "1", "b.parquet"), data)
+            assert is_unchanged(found, STORE)
 
 
 def test_a_partition_must_be_named_where_there_are_several(tmp_path: Path) -> None:
