@@ -300,6 +300,61 @@ def test_a_range_needs_an_order_and_one_key() -> None:
     assert not Range.of("2026-11-01", "2026-11-02").holds("ds=2026-11-03")
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        ("2026-11-1", "2026-11-30", "--from 2026-11-1 is no date"),
+        ("2026-11-01", "2026-11-5", "--to 2026-11-5 is no date"),
+        ("2026-9-1", "2026-9-5", "--from 2026-9-1 is no date"),
+        ("2026-11-01", "2026-11-31", "--to 2026-11-31 is no date"),
+        ("2026-9", "2026-11", "--from 2026-9 is no date"),
+        ("2026-10", "2026-13", "--to 2026-13 is no date"),
+        ("2026-11-01", "2026-11", "are not of one kind"),
+        ("2026", "2026-11-30", "are not of one kind"),
+        ("2026-11-01", "20261130", "are not of one kind"),
+        ("2026-11-01", "latest", "are not of one kind"),
+    ],
+)
+def test_ends_that_would_take_other_nights_than_meant_are_refused(first: str, last: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"{why}.* Nothing was done"):
+        Range.of(f"day={first}", last)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "within", "without"),
+    [
+        ("2026-10", "2026-11", ["2026-10", "2026-11"], ["2026-09", "2026-12"]),
+        ("2026-10", "2026-11", ["2026-10-01", "2026-11-30"], ["2026-09-30", "2026-12-01"]),
+        ("2026", "2027", ["2026", "2027", "2026-01-01", "2027-12-31", "2027-12"], ["2025-12-31", "2028", "20270"]),
+        ("20261101", "20261130", ["20261101", "20261130"], ["20261031", "20261201"]),
+        ("2026-11-01", "2026-11-02", ["2026-11-02", "2026-11-02-23"], ["2026-11-03", "2026-10-31-23"]),
+        ("a", "c", ["a", "b", "c"], ["d", "c-1"]),
+    ],
+)
+def test_months_years_and_other_values_have_an_order_too(
+    first: str, last: str, within: list[str], without: list[str]
+) -> None:
+    wanted = Range.of(first, last)
+    assert [wanted.holds(f"ds={value}") for value in within] == [True] * len(within)
+    assert [wanted.holds(f"ds={value}") for value in without] == [False] * len(without)
+
+
+@pytest.mark.parametrize(
+    ("first", "value"), [("2026-11-01", "2026-11-5"), ("2026-11-01", "2026-11"), ("2026-11", "2026-9")]
+)
+def test_a_partition_that_cannot_be_placed_between_two_dates_is_named(first: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"The partition region=eu/ds={value} has no (day|month) as its ds"):
+        Range.of(first, first).holds(f"region=eu/ds={value}")
+
+
+def test_days_in_another_form_are_found_and_have_no_false_gaps(market: Market) -> None:
+    root = join(market.root, "compact")
+    for value in ("20261101", "20261103"):
+        market.store.put(join(root, f"ds={value}", "a.parquet"), b"")
+    found = partitions_within(Range.of("20261101", "20261103"), root, market.store)
+    assert found == (["ds=20261101", "ds=20261103"], [])
+
+
 def test_gaps_are_told_for_every_combination_of_the_other_keys(market: Market) -> None:
     root = join(market.root, "regions")
     for key in ("region=eu/ds=2026-11-01", "region=eu/ds=2026-11-03", "region=us/ds=2026-11-02"):

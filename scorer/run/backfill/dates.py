@@ -1,9 +1,11 @@
 """Which partitions lie between two dates, and which dates have none."""
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from scorer.errors import NothingToDo, SettingsError
 from scorer.intake.partitions import find_keys
@@ -13,13 +15,20 @@ from scorer.tables import is_table
 MOST_DAYS = 3660
 """Longer ranges are not searched day by day, nor for gaps."""
 
+_LIKE_A_DATE = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?")
+
+_YEAR_OR_SO = re.compile(r"\d{4}(-\d{2}){0,2}")
+
 LISTS = 16
 """Days asked for at a time."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Values of one partition key, from the lowest to the highest, both inclusive."""
+    """Values of one partition key, from the lowest to the highest, both inclusive.
+
+    The ends are days, months, or anything else that sorts as text does; a month, or a year, holds all of its days.
+    """
 
     key: str
     low: str
@@ -32,13 +41,36 @@ class Range:
         other, high = _key_and_value(last)
         if "=" in last and other != key:
             raise SettingsError(f"--from {first} and --to {last} name two different keys. Nothing was done.")
+        for option, value in (("--from", low), ("--to", high)):
+            if _LIKE_A_DATE.fullmatch(value) and _kind(value) == "other":
+                raise SettingsError(
+                    f"{option} {value} is no date; expected one like 2026-11-01, or a month like 2026-11. As a text it"
+                    " would stand between other nights than you mean. Nothing was done."
+                )
+        if _kind(low) != _kind(high):
+            raise SettingsError(
+                f"--from {first} and --to {last} are not of one kind: give two days, two months, or two other values."
+                " Nothing was done."
+            )
         if low > high:
             raise SettingsError(f"--from {first} is behind --to {last}. Nothing was done.")
         return cls(key, low, high)
 
     def holds(self, partition: str) -> bool:
-        """Whether a partition lies between."""
-        return self.low <= dict(_key_and_value(step) for step in partition.split("/")).get(self.key, "") <= self.high
+        """Whether a partition lies between. Raises SettingsError where that cannot be told."""
+        value = dict(_key_and_value(step) for step in partition.split("/")).get(self.key, "")
+        kind = _kind(self.low)
+        if kind != "other" and _LIKE_A_DATE.fullmatch(value) and _kind(value) not in ("day", kind):
+            raise SettingsError(
+                f"The partition {partition} has no {kind} as its {self.key}, so that it cannot be told whether it lies"
+                f" between {self.low} and {self.high}. Nothing was done. Give --from and --to in the form of the"
+                " partitions, or score it by `scorer score --partition`."
+            )
+        return self.low <= value and (value <= self.high or self._ends_within(value))
+
+    def _ends_within(self, value: str) -> bool:
+        """Whether it is a part of the last month, or year: `2026-11-30` of `2026-11`."""
+        return bool(_YEAR_OR_SO.fullmatch(self.high)) and value.startswith(f"{self.high}-")
 
 
 def partitions_within(wanted: Range, listings: str, store: ObjectStore) -> tuple[list[str], list[str]]:
@@ -89,9 +121,8 @@ def _probed(wanted: Range, listings: str, store: ObjectStore) -> list[str]:
 
 def _days(wanted: Range) -> list[str]:
     """Every day of the range; none where values are no days, or too many."""
-    try:
-        low, high = date.fromisoformat(wanted.low), date.fromisoformat(wanted.high)
-    except ValueError:
+    low, high = _day(wanted.low), _day(wanted.high)
+    if low is None or high is None:
         return []
     number = (high - low).days + 1
     return [(low + timedelta(days=day)).isoformat() for day in range(number if number <= MOST_DAYS else 0)]
@@ -113,11 +144,24 @@ def _after(partition: str) -> str | None:
     """The key of the day after; None where no step is a day."""
     for step in partition.split("/"):
         key, _, value = step.partition("=")
-        try:
-            return _with_day(partition, key, (date.fromisoformat(value) + timedelta(days=1)).isoformat())
-        except ValueError:
-            continue
+        if (day := _day(value)) is not None:
+            return _with_day(partition, key, (day + timedelta(days=1)).isoformat())
     return None
+
+
+def _day(value: str) -> date | None:
+    """`2026-11-01`; None for any other form, also those of ISO that sort in another way."""
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return None
+    return day if day.isoformat() == value else None
+
+
+def _kind(value: str) -> Literal["day", "month", "other"]:
+    if _day(value) is not None:
+        return "day"
+    return "month" if _day(f"{value}-01") is not None else "other"
 
 
 def _key_and_value(text: str) -> tuple[str, str]:
