@@ -1,6 +1,7 @@
 """Which files, rows and ETags a partition holds, and the work units it is cut into."""
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.errors import InputError, NotFound
+from scorer.errors import InputError, NotFound, StoreUnreachable
 from scorer.intake.table_files import table_files, table_keys
 from scorer.objectstore import ObjectInfo, ObjectStore, canonical, join
 from scorer.tables import is_table
 
 FOOTERS_AT_ONCE = 16
 """Parquet footers read in parallel: a partition of 10,000 small files costs minutes otherwise."""
+
+OF_THE_BYTES = frozenset({None, errno.EINVAL, errno.EOVERFLOW})
+"""Numbers of an OSError that damaged bytes cause: pyarrow's own have none, a seek to where nothing can be has these."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +169,18 @@ def listed(partition: Partition, store: ObjectStore) -> list[ObjectInfo]:
 
 @contextlib.contextmanager
 def reading(uri: str) -> Iterator[None]:
-    """Turns whatever pyarrow raises on hostile bytes into an InputError that names the file."""
+    """Turns whatever pyarrow raises on hostile bytes into an InputError that names the file.
+
+    A read that the system itself refused, as a file server's may be, says nothing of the bytes: StoreUnreachable.
+    """
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         text = " ".join(str(error).split())[:300] or type(error).__name__
+        if isinstance(error, OSError) and error.errno not in OF_THE_BYTES:
+            raise StoreUnreachable(
+                f"{uri} could not be read: {text}. Nothing was published; finished units are kept. Start the run again."
+            ) from None
         raise InputError(
             f"{uri} is not readable as Parquet: {text}"
             " Nothing was published. Write the file again, or take it out of the partition."

@@ -1,8 +1,13 @@
 """Whatever the row groups, units come out whole, in order, and nothing else is read."""
 
 import contextlib
-from collections.abc import Iterator
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.errors import ContractError, InputChanged, InputError
+from scorer.errors import ContractError, InputChanged, InputError, StoreUnreachable
 from scorer.intake.ids import read_ids
 from scorer.intake.partitions import Partition, Unit, cut, find_keys, is_unchanged, open_partition
 from scorer.intake.rows import image_lists, image_table, read_units
@@ -150,6 +155,42 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "b.parquet").write_bytes(content)
     with pytest.raises(InputError, match=r"b\.parquet is not readable as Parquet.*Nothing was published"):
         open_partition(str(tmp_path), None, STORE)
+
+
+class Failing(io.FileIO):
+    """A file whose server goes away: each read from the given one on fails with this number."""
+
+    def __init__(self, path: str, number: int, good: int) -> None:
+        super().__init__(path)
+        self.number, self.good = number, good
+
+    @classmethod
+    def buffered(cls, number: int, good: int, uri: str, etag: str | None) -> io.BufferedReader:
+        """In the place of ObjectStore.open."""
+        return io.BufferedReader(cls(uri, number, good), 512)
+
+    def readinto(self, buffer: Any) -> int | None:
+        self.good -= 1
+        if self.good < 0:
+            raise OSError(self.number, os.strerror(self.number))
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_file_server_that_goes_away_is_no_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write(tmp_path, "a.parquet", [f"id{n}" for n in range(500)])
+    units = cut(opened(tmp_path), 100, "")
+    steps: list[tuple[int, Callable[[], object]]] = [
+        (1, lambda: open_partition(str(tmp_path), None, STORE)),
+        (4, lambda: list(read_units(units, ["n"], STORE))),
+    ]
+    for good, step in ((good, step) for reads, step in steps for good in range(reads)):
+        monkeypatch.setattr(ObjectStore, "open", partial(Failing.buffered, number, good))
+        with pytest.raises(StoreUnreachable, match=r"a\.parquet could not be read: .*Start the run again") as raised:
+            step()
+        assert raised.value.exit_code == 75
 
 
 @given(st.data())
