@@ -130,14 +130,14 @@ def decode_image(
         out = np.empty((spec.size, spec.size, 3), np.uint8)
     name, fmt = formats.recognise(data)
     header = _probe(data, name, fmt, limits)
-    if spec.metadata == "ignored":
+    as_stored = spec.metadata == "ignored"
+    if as_stored:
         header = replace(header, orientation=1, profile=b"")
     if elsewhere is not None and (fmt.isolated or header.work > WORK_HERE):
         elsewhere(data, out)
         return out
-    raster = _decode(
-        data, name, fmt, header, Wanted(spec.size if spec.decode == "scaled" else 0, limits.truncated == "use")
-    )
+    wanted = Wanted(spec.size if spec.decode == "scaled" else 0, limits.truncated == "use", as_stored)
+    raster = _decode(data, name, fmt, header, wanted)
     if raster.mode == "RGB" and not header.profile and header.orientation == 1:
         return resize(raster.pixels, spec, out)
     square = to_srgb(resize(raster.pixels, spec), raster.mode, header.profile)

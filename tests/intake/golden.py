@@ -44,6 +44,7 @@ KINDS = (
     "bmp palette",
     "avif",
     "avif rgba",
+    "avif oriented 6",
     "heic",
     "heic oriented 6",
 )

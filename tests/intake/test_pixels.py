@@ -1,6 +1,7 @@
 import os
 import random
 import threading
+from dataclasses import replace
 from io import BytesIO
 
 import cv2
@@ -75,6 +76,18 @@ def test_orientations_are_those_of_pillow(orientation: int) -> None:
     image.getexif()[0x0112] = orientation
     with Image.open(BytesIO(saved(image, "PNG", exif=image.getexif()))) as stored:
         assert np.array_equal(upright(square, orientation), np.asarray(ImageOps.exif_transpose(stored)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_where_metadata_are_ignored_a_picture_stays_as_it_is_stored(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plain, turned = (saved(Image.fromarray(scene()), kind, **options) for options in ({}, {"exif": exif}))
+    as_stored = decode_image(plain, SMALL, LIMITS)
+
+    assert np.array_equal(decode_image(turned, replace(SMALL, metadata="ignored"), LIMITS), as_stored)
+    assert (difference(decode_image(turned, SMALL, LIMITS), as_stored) > 5) == (orientation > 1)
 
 
 def test_black_and_white_becomes_grey_of_the_same_brightness() -> None:

@@ -27,7 +27,7 @@ def probe(data: bytes) -> Header:
 
 
 def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
-    """Decode the first picture, turned as the container says, 10 and 12 bits cut to 8.
+    """Decode the first picture, turned as the container says or as it is stored, 10 and 12 bits cut to 8.
 
     Raises:
         ImageFault: image_unsupported where Pillow was built without libavif.
@@ -36,7 +36,9 @@ def decode(data: bytes, header: Header, wanted: Wanted) -> Raster:
     if plugin is None:
         raise ImageFault("image_unsupported", "AVIF: this installation's Pillow was built without it")
     with plugin.AvifImageFile(BytesIO(data)) as image:
-        return from_pillow(ImageOps.exif_transpose(image))  # Pillow tells the container's turn as an EXIF one
+        # Pillow tells the container's turn as an EXIF one. It is done here and not, by the header's orientation, after
+        # the resize: pixels would be others by a step then.
+        return from_pillow(image if wanted.as_stored else ImageOps.exif_transpose(image))
 
 
 @cache

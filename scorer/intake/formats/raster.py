@@ -51,6 +51,9 @@ class Wanted:
     truncated: bool = False
     """Use the rows that are there when the file breaks off, instead of refusing it."""
 
+    as_stored: bool = False
+    """Leave the turn that a container asks for undone, where the decoder can; without it such a raster is upright."""
+
 
 @dataclass(frozen=True, slots=True)
 class Raster:
