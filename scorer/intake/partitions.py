@@ -208,13 +208,14 @@ def _heads(uris: list[str], store: ObjectStore) -> list[ObjectInfo]:
 
 def _data_below(root: str, store: ObjectStore) -> list[ObjectInfo]:
     """What Spark, Hive and Arrow take for data too: what a writer has not finished, and a table's log, is hidden."""
-    return [info for info in store.list_all(root) if _is_data(info.uri.removeprefix(root))]
+    found = store.list_all(root)
+    return [info for info in found if info.uri.endswith(".parquet") and not is_hidden(info.uri.removeprefix(root))]
 
 
-def _is_data(below: str) -> bool:
+def is_hidden(below: str) -> bool:
+    """Whether a file is nobody's data, by its place below what was listed; `_key=value` is a partition's step."""
     *folders, name = below.strip("/").split("/")
-    hidden = any(step.startswith(("_", ".")) and "=" not in step for step in folders)
-    return not hidden and name.endswith(".parquet") and not name.startswith(("_", "."))
+    return name.startswith(("_", ".")) or any(step.startswith(("_", ".")) and "=" not in step for step in folders)
 
 
 def _key_below(root: str, uri: str) -> str:

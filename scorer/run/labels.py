@@ -1,5 +1,6 @@
 """Labels that arrive late: what became of a listing, known days or months after it was scored. Parquet or CSV."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from scorer.errors import ContractError, InputError
-from scorer.objectstore import ObjectStore, canonical, file_name
+from scorer.errors import ContractError, InputError, StoreUnreachable
+from scorer.intake.partitions import OF_THE_BYTES, is_hidden
+from scorer.objectstore import ObjectStore, canonical
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+WHOLE = re.compile(r"-?\d{1,15}")
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 
@@ -123,7 +127,7 @@ def _files(uri: str, store: ObjectStore) -> list[str]:
     if root.endswith(ENDINGS) and store.exists(root):
         return [root]
     names = [info.uri for info in store.list_all(root)]
-    found = [name for name in names if name.endswith(ENDINGS) and not file_name(name).startswith(("_", "."))]
+    found = [name for name in names if name.endswith(ENDINGS) and not is_hidden(name.removeprefix(root))]
     if not found:
         raise InputError(f"There is no {', '.join(ENDINGS)} file at {uri}. Nothing was evaluated.")
     return found
@@ -143,11 +147,13 @@ def _read(uri: str, id_column: str, store: ObjectStore) -> pa.Table:
 
 @contextmanager
 def _reading(uri: str) -> Iterator[None]:
-    """Turns whatever pyarrow raises into an InputError that names the file."""
+    """Turns whatever pyarrow raises into an InputError that names the file, and what the system says as it is."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
         text = " ".join(str(error).split())[:300]
+        if isinstance(error, OSError) and error.errno not in OF_THE_BYTES:
+            raise StoreUnreachable(f"{uri} could not be read: {text}. Nothing was evaluated. Start again.") from None
         raise InputError(f"{uri} cannot be read: {text} Nothing was evaluated.") from None
 
 
@@ -172,12 +178,13 @@ def _alike(
 
 
 def _codes(table: pa.Table, target: str, classes: Sequence[str], uri: str) -> pa.ChunkedArray:
-    """The place of each label's class as a number; null where it is of none."""
+    """The place of each label's class as a number; null where it is of none. Numbers are names first, where all are."""
     kind = _plain(table.column(target)).type
-    if len(classes) == 2 and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    named = all(WHOLE.fullmatch(name) for name in classes)
+    if (named or len(classes) == 2) and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         numbers = _cast(table, target, pa.float64(), uri)
-        known = pc.or_(pc.equal(numbers, 0.0), pc.equal(numbers, 1.0))
-        return pc.if_else(known, numbers, pa.scalar(None, pa.float64()))
+        meant = [float(name) for name in classes] if named else [0.0, 1.0]
+        return pc.cast(pc.index_in(numbers, value_set=pa.array(meant, pa.float64())), pa.float64())
     texts = as_text(table.column(target), target, uri)
     return pc.cast(pc.index_in(texts, value_set=pa.array(list(classes), pa.string())), pa.float64())
 

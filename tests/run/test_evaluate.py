@@ -259,6 +259,7 @@ def test_evaluating_imports_neither_tensorflow_nor_pandas(root: str) -> None:
 # --- intervals and classes
 
 BINARY = Meaning(task="binary", classes=("stays", "sells"))
+NUMBERED = Meaning(task="binary", classes=("1", "2"))
 THREE = Meaning(task="multiclass", classes=("flat", "house", "plot"), outputs=("p_flat", "p_house", "p_plot"))
 
 
@@ -299,6 +300,17 @@ def test_two_classes_are_known_by_name_or_as_booleans_or_numbers(tmp_path: Path,
     assert told.brier == pytest.approx((0.1**2 + 0.2**2 + 0.6**2) / 3)
     assert told.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
     assert found.overall.mae is None
+
+
+@pytest.mark.parametrize("values", [[1, 2, 2, 3], [1.0, 2.0, 2.0, 0.0], ["1", "2", "2", "3"]])
+def test_classes_that_are_whole_numbers_are_known_by_them_and_not_by_their_place(
+    tmp_path: Path, values: list[Any]
+) -> None:
+    publish(str(tmp_path), NIGHTS[0], dict(zip("abcd", (0.1, 0.9, 0.8, 0.5), strict=True)), meaning=NUMBERED)
+    found = labelled(str(tmp_path), "rooms", values)
+    told = found.overall.classes
+    assert told is not None
+    assert (found.labels, found.labels_unusable, told.accuracy, told.auc) == (3, 1, 1.0, 1.0)
 
 
 def test_several_classes_are_judged_by_the_probability_of_the_one_that_it_was(tmp_path: Path) -> None:
