@@ -20,7 +20,7 @@ from scorer.objectstore import ObjectStore, canonical
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-WHOLE = re.compile(r"-?\d{1,15}")
+WHOLE = re.compile(r"-?\d+")
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 
@@ -178,13 +178,20 @@ def _alike(
 
 
 def _codes(table: pa.Table, target: str, classes: Sequence[str], uri: str) -> pa.ChunkedArray:
-    """The place of each label's class as a number; null where it is of none. Numbers are names first, where all are."""
+    """The place of each label's class as a number; null where it is of none.
+
+    Numbers are names where some class has a number as its name; else, of two classes, 0 and 1 are their places.
+    """
     kind = _plain(table.column(target)).type
-    named = all(WHOLE.fullmatch(name) for name in classes)
-    if (named or len(classes) == 2) and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    numbered = any(WHOLE.fullmatch(name) for name in classes)
+    if pa.types.is_floating(kind) and numbered:
+        meant = [float(name) if WHOLE.fullmatch(name) else None for name in classes]
         numbers = _cast(table, target, pa.float64(), uri)
-        meant = [float(name) for name in classes] if named else [0.0, 1.0]
-        return pc.cast(pc.index_in(numbers, value_set=pa.array(meant, pa.float64())), pa.float64())
+        return pc.cast(pc.index_in(numbers, value_set=pa.array(meant, pa.float64()), skip_nulls=True), pa.float64())
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if len(classes) == 2 and not is_text and (not numbered or tuple(classes) == ("0", "1")):
+        numbers = _cast(table, target, pa.float64(), uri)
+        return pc.cast(pc.index_in(numbers, value_set=pa.array([0.0, 1.0])), pa.float64())
     texts = as_text(table.column(target), target, uri)
     return pc.cast(pc.index_in(texts, value_set=pa.array(list(classes), pa.string())), pa.float64())
 

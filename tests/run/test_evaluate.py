@@ -259,7 +259,6 @@ def test_evaluating_imports_neither_tensorflow_nor_pandas(root: str) -> None:
 # --- intervals and classes
 
 BINARY = Meaning(task="binary", classes=("stays", "sells"))
-NUMBERED = Meaning(task="binary", classes=("1", "2"))
 THREE = Meaning(task="multiclass", classes=("flat", "house", "plot"), outputs=("p_flat", "p_house", "p_plot"))
 
 
@@ -302,15 +301,35 @@ def test_two_classes_are_known_by_name_or_as_booleans_or_numbers(tmp_path: Path,
     assert found.overall.mae is None
 
 
-@pytest.mark.parametrize("values", [[1, 2, 2, 3], [1.0, 2.0, 2.0, 0.0], ["1", "2", "2", "3"]])
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (("1", "2"), [1, 2, 2, 3]),
+        (("1", "2"), [1.0, 2.0, 2.0, 0.0]),
+        (("1", "2"), ["1", "2", "2", "3"]),
+        (("0", "1"), [False, True, True, None]),
+        (("1", "more"), ["1", "more", "more", "0"]),
+        (("10000000000000001", "10000000000000002"), [10**16 + 1, 10**16 + 2, 10**16 + 2, 10**16]),
+    ],
+)
 def test_classes_that_are_whole_numbers_are_known_by_them_and_not_by_their_place(
-    tmp_path: Path, values: list[Any]
+    tmp_path: Path, names: tuple[str, ...], values: list[Any]
 ) -> None:
-    publish(str(tmp_path), NIGHTS[0], dict(zip("abcd", (0.1, 0.9, 0.8, 0.5), strict=True)), meaning=NUMBERED)
+    meaning = Meaning(task="binary", classes=names)
+    publish(str(tmp_path), NIGHTS[0], dict(zip("abcd", (0.1, 0.9, 0.8, 0.5), strict=True)), meaning=meaning)
     found = labelled(str(tmp_path), "rooms", values)
     told = found.overall.classes
     assert told is not None
     assert (found.labels, found.labels_unusable, told.accuracy, told.auc) == (3, 1, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("names", "values"), [(("1", "2"), [True, False]), (("1", "more"), [0, 2])])
+def test_what_is_no_name_where_names_are_numbers_is_not_usable(
+    tmp_path: Path, names: tuple[str, ...], values: list[Any]
+) -> None:
+    publish(str(tmp_path), NIGHTS[0], {"a": 0.1, "b": 0.9}, meaning=Meaning(task="binary", classes=names))
+    with pytest.raises(NothingToDo, match="no usable row"):
+        labelled(str(tmp_path), "rooms", values)
 
 
 def test_several_classes_are_judged_by_the_probability_of_the_one_that_it_was(tmp_path: Path) -> None:
