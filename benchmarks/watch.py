@@ -70,20 +70,22 @@ def run(
     _adopt_orphans()
     before = frozenset(child.pid for child in psutil.Process().children(recursive=True))
     started, machine = time.monotonic(), _machine_cpu_s()
-    process = _start(command, log, environment)
-    alarm = threading.Timer(timeout_s, process.kill)
-    alarm.start()
-    observer = _Observer(before) if tree else None
     try:
-        # wait4, not Popen.wait: the kernel's own account of the child, waited-for descendants included.
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s, machine = time.monotonic() - started, _machine_cpu_s() - machine
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process = _start(command, log, environment)
+        alarm = threading.Timer(timeout_s, process.kill)
+        alarm.start()
+        observer = _Observer(before) if tree else None
+        try:
+            # wait4, not Popen.wait: the kernel's own account of the child, waited-for descendants included.
+            _, status, usage = os.wait4(process.pid, 0)
+            wall_s, machine = time.monotonic() - started, _machine_cpu_s() - machine
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            alarm.cancel()
+            if observer is not None:
+                observer.stop()
     finally:
-        alarm.cancel()
-        if observer is not None:
-            observer.stop()
-        _end(_descendants(before))
+        _end(_descendants(before))  # also where a signal comes as soon as the first of them has begun
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise Failed(f"{' '.join(command)} ended with {process.returncode} after {wall_s:.0f} s; see {log}\n{tail}")
