@@ -204,7 +204,8 @@ class Reporter:
         else:
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
             line = json.dumps({"time": stamp, "event": name, "message": text, **self.fields, **facts}, default=str)
-        print(line, file=self.stream, flush=True)
+        self.stream.write(f"{line}\n")  # at once: `print` writes the end apart, and others may come between
+        self.stream.flush()
 
     def progress(self, what: str, total: int) -> "Progress":
         """Progress over `total` rows."""
