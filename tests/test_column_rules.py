@@ -23,10 +23,15 @@ INTEGERS = {
         (f"uint{bits}", 0, 2**bits - 1),
     )
 }
-DECIMALS = {
-    kind: st.integers(-most, most).map(lambda steps, scale=scale: Decimal(f"{steps}E-{scale}"))  # type: ignore[misc]
-    for kind, most, scale in ((pa.decimal128(38, 0), 10**38 - 1, 0), (pa.decimal128(12, 2), 10**12 - 1, 2))
-}
+
+
+def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
+    """Every value of the type."""
+    most = 10**precision - 1
+    return st.integers(-most, most).map(lambda steps: Decimal(f"{steps}E-{scale}"))
+
+
+DECIMALS = {pa.decimal128(*size): decimals(*size) for size in ((38, 0), (12, 2))}
 FLOATS = {pa.float64(): st.floats(), pa.float32(): st.floats(width=32), pa.float16(): st.floats(width=16)}
 BOUNDS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
 NEAR = st.sampled_from([0.01, 0, 0.5, -0.5, 2**53 + 1, 2**63, 2**64, -(2**63) - 1, 1e18, -1.0])
