@@ -56,7 +56,8 @@ def listings(wired: Wired, seed: int, rows: int = ROWS) -> Listings:
     random = np.random.default_rng(seed)
     features = random.normal(0, 1 + seed % 3, (rows, wired.width)).astype(np.float32)
     for part in wired.features:
-        if wired.few or "int" in part.dtype:  # a category's number, of which only the first two are sure to exist
+        # A category's number, of which only the first two are sure to exist.
+        if wired.zero_or_one or "int" in part.dtype:
             columns = slice(part.start, part.start + part.width)
             features[:, columns] = random.integers(0, 2, (rows, part.width))
     shape = (rows, wired.places)
@@ -99,7 +100,7 @@ def wired_for_made_up(whole: Whole) -> Wired:
         BundleError: it takes none.
     """
     wired = whole.wired
-    for tried in (wired, replace(wired, few=True)):
+    for tried in (wired, replace(wired, zero_or_one=True)):
         try:
             for seed in range(ROUNDS + 1):
                 scores(whole, listings(tried, seed))

@@ -84,7 +84,8 @@ class Wired:
         width: F, columns of the feature matrix.
         scale: see `Wiring`.
         blank: see `Wiring`.
-        few: features of made-up listings are 0 or 1, as the model refuses others: a category's number beyond its table.
+        zero_or_one: features of made-up listings are 0 or 1, as the model refuses others: a category's number beyond
+            its table.
     """
 
     size: int
@@ -95,7 +96,7 @@ class Wired:
     images: tuple[ImageInput, ...]
     features: tuple[FeatureInput, ...]
     masks: tuple[MaskInput, ...]
-    few: bool = False
+    zero_or_one: bool = False
 
     @property
     def pixel_values(self) -> int:

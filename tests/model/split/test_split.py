@@ -160,7 +160,7 @@ def test_numbers_of_categories_need_no_special_type() -> None:
     place = layers.Flatten()(layers.Embedding(2, 3)(city))
     found = split(keras.Model([image, given, city], head(tower()(image), given, place)))
     assert found.not_reusable is None
-    assert found.wired.few
+    assert found.wired.zero_or_one
     assert found.difference <= TOLERANCE
 
 
