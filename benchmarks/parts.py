@@ -62,7 +62,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU milliseconds and images a second (by the wall clock) of one part."""
+    """CPU milliseconds and images a second (by the wall clock) of one part; their product is how many cores it kept busy.
+    """
 
     cpu_ms: float
     per_s: float
@@ -112,12 +113,14 @@ def decode(wanted: Wanted, bundle: Bundle) -> dict[str, Cost]:
 
 def forward(wanted: Wanted, bundle: Bundle) -> dict[str, Cost]:
     """The image tower, one caller whose batches TensorFlow spreads over the cores."""
+    import tensorflow as tf
+
+    tf.config.list_logical_devices()  # begins with a thread a core; the product's own choice comes too late then
     return {"forward": _forward(wanted, bundle, callers=1)}
 
 
 def forward_by_callers(wanted: Wanted, bundle: Bundle) -> dict[str, Cost]:
-    """The image tower, a caller a core and each of its batches on one thread."""
-    _one_thread_each()
+    """The image tower as the product calls it: a caller a core and each of its batches on one thread."""
     return {"forward, a caller a core": _forward(wanted, bundle, callers=CORES)}
 
 
@@ -176,13 +179,6 @@ def _predictor(wanted: Wanted, bundle: Bundle) -> Any:
         verify=False,
         precision=wanted.precision,
     )
-
-
-def _one_thread_each() -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _forward(wanted: Wanted, bundle: Bundle, callers: int) -> Cost:

@@ -85,10 +85,8 @@ def table(found: Mapping[str, Any]) -> str:
     """For people."""
     lines = []
     for name, model in found["models"].items():
-        cpu_ms = model.get("parts", {}).get("cpu_ms", {}) if isinstance(model.get("parts"), dict) else {}
-        if cpu_ms:
-            lines += [f"\n{name} px, {model['batch_images']} images a forward pass", ""]
-            lines += [f"  {part:26} {cost:7.3f} CPU ms an image" for part, cost in cpu_ms.items()]
+        if parts := model.get("parts"):
+            lines += [f"\n{name} px, {model['batch_images']} images a forward pass", "", *_parts(parts)]
         for place, limits in model.get("limits", {}).items():
             share = f", of which {limits['limit_share']:.1%} reached" if "limit_share" in limits else ""
             lines.append(f"  limit {place:20} {limits['limit_images_per_s']:7,.0f} images/s{share}")
@@ -99,6 +97,14 @@ def table(found: Mapping[str, Any]) -> str:
             f"  {run['images']:7,} images {run['wall_s']:6.1f} s {run['peak_mib']:6,.0f} MiB" for run in found["growth"]
         ]
     return "\n".join(lines)
+
+
+def _parts(parts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """With the cores that each kept busy: all of them, or its cost is not what it would be in a run."""
+    return [
+        f"  {part:26} {cost:7.3f} CPU ms an image, {cost * parts['per_s'][part] / 1e3:.2f} cores"
+        for part, cost in parts["cpu_ms"].items()
+    ]
 
 
 def _contestants(name: str, model: Mapping[str, Any]) -> list[str]:

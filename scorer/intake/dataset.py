@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from scorer import machine
 from scorer.errors import ImageFault
-from scorer.intake.batches import ImageBatch, Memory, Request, requests_ahead
+from scorer.intake.batches import ImageBatch, Memory, Request, requests_ahead, requests_at_once
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.memory import keep_freed_memory
@@ -115,7 +115,7 @@ class ImagePipeline:
         self._batch_images, self._embed, self._memory = batch_images, embed, memory
         threads = speed.decode_threads or machine.cores()
         self._calls = threads + passes + SPARE_CALLS
-        self._ahead = requests_ahead(speed, batch_images)
+        self._ahead, self._at_once = requests_ahead(speed, batch_images), requests_at_once(speed, batch_images)
         self._isolated = IsolatedDecoder(spec, limits, threads)
         self._flights: dict[int, _Flight] = {}
         self._buffers: queue.SimpleQueue[Pixels] = queue.SimpleQueue()
@@ -160,7 +160,8 @@ class ImagePipeline:
                 self._flights[ticket] = _Flight(request, [self._load(uri, request.isolate) for uri in request.uris])
                 ahead.append(ticket)
                 if len(ahead) > self._ahead:
-                    yield self._arrived(ahead.popleft())
+                    for _ in range(self._at_once):
+                        yield self._arrived(ahead.popleft())
             while ahead:
                 yield self._arrived(ahead.popleft())
         except BaseException as error:
@@ -176,7 +177,8 @@ class ImagePipeline:
 
     def _arrived(self, ticket: int) -> int:
         with self._stages("wait for images", 0):
-            for load in self._flights[ticket].loads:
+            # The last first, which all others precede: every time that this thread wakes up a forward pass makes way.
+            for load in reversed(self._flights[ticket].loads):
                 if isinstance(load, _Remote):
                     error = load.content.exception()
                     if error is not None and not isinstance(error, ImageFault):
