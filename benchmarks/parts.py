@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.tables import listings
+from scorer import machine
 from scorer.intake.pixels import decode_image
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.objectstore import ObjectStore
@@ -62,8 +63,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU milliseconds and images a second (by the wall clock) of one part; their product is how many cores it kept busy.
-    """
+    """CPU milliseconds and images a second (by the wall clock) of one part; multiplied, how many cores were busy."""
 
     cpu_ms: float
     per_s: float
@@ -189,6 +189,7 @@ def _forward(wanted: Wanted, bundle: Bundle, callers: int) -> Cost:
         predictor.embed(batch)
         return len(batch)
 
+    machine.keep_freed_memory()
     one(0)
     return _busy(one, callers, wanted.seconds)
 

@@ -1,6 +1,8 @@
-"""A container's limits count where they are below the machine's."""
+"""A container's limits count where they are below the machine's; what is freed is kept."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,3 +65,41 @@ def test_what_this_process_computes_is_part_of_what_the_machine_does() -> None:
     while time.process_time() - own < 0.2:
         sum(range(10_000))
     assert machine.busy_seconds() - before > 0.1
+
+
+FAULTS = """
+import ctypes, resource, threading
+from scorer.machine import keep_freed_memory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.memset.argtypes, libc.free.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t], [ctypes.c_void_p]
+
+def batches():
+    for _ in range(10):
+        layer = libc.malloc(40 << 20)
+        libc.memset(layer, 1, 40 << 20)
+        libc.free(layer)
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def measured():
+    batches()
+    before = faults()
+    batches()
+    print(faults() - before)
+
+assert keep_freed_memory()
+measured()
+thread = threading.Thread(target=measured)
+thread.start()
+thread.join()
+"""
+
+
+def test_memory_that_a_batch_frees_serves_the_next_without_a_page_fault_on_every_thread() -> None:
+    answer = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    pages = 10 * (40 << 20) // os.sysconf("SC_PAGE_SIZE")
+    main, other = map(int, answer.stdout.split())
+    assert max(main, other) < pages / 100

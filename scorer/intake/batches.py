@@ -69,12 +69,12 @@ def requests_at_once(speed: Speed, batch_images: int) -> int:
     """Requests whose images are asked for together: several of small ones.
 
     A client and a server that have work for a while take less of the cores than ones that are woken for every few
-    images: beside forward passes at 224 pixels a GET took 1.4 CPU-ms (with the server's part) where 64 images were asked
-    for together, and 1.5 where 16 were.
+    images: beside forward passes at 224 pixels a GET took 1.4 CPU-ms, with the server's part, where 64 images were
+    asked for together, and 1.5 where 16 were.
     """
     return max(1, 2 * speed.fetch_concurrency // batch_images)
 
 
 def requests_ahead(speed: Speed, batch_images: int) -> int:
-    """Requests whose images are fetched behind the next one, at most: more of small ones, so that no connection idles."""
+    """Requests whose images are fetched behind the next one: more of small ones, so that no connection idles."""
     return max(speed.buffered_batches, 4 * speed.fetch_concurrency // batch_images)

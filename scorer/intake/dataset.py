@@ -19,7 +19,6 @@ from scorer.errors import ImageFault
 from scorer.intake.batches import ImageBatch, Memory, Request, requests_ahead, requests_at_once
 from scorer.intake.fetch import Fetcher, ImagePlaces
 from scorer.intake.isolation import IsolatedDecoder
-from scorer.intake.memory import keep_freed_memory
 from scorer.intake.pixels import PixelSpec, decode_image
 from scorer.objectstore import Blob
 from scorer.settings import ImageLimits, Speed
@@ -152,7 +151,7 @@ class ImagePipeline:
     def _fetched(self, requests: Iterator[Request]) -> Iterator[int]:
         """Tickets of requests whose remote images have arrived; a few further requests are under way behind them."""
         ahead: deque[int] = deque()
-        keep_freed_memory()
+        machine.keep_freed_memory()
         try:
             for ticket, request in zip(itertools.count(), requests, strict=False):
                 if self._stopped.is_set():
