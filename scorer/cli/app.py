@@ -44,6 +44,6 @@ def exit_code() -> Iterator["Stop"]:
         import traceback
 
         traceback.print_exc()
-        became = stop.published or stop.otherwise
+        became = stop.published or stop.otherwise or "Nothing was published."
         typer.echo(f"A bug in scorer ({type(error).__name__}). {became} Please report the lines above.", err=True)
         raise typer.Exit(ScorerError.exit_code) from None

@@ -244,6 +244,11 @@ def as_text(column: pa.Array) -> pa.Array:
     return plain(column).cast(pa.string())
 
 
+def segment_text(column: pa.Array) -> pa.Array:
+    """What a boolean, a text or a whole number is called where it chooses a band of intervals; of any numeric type."""
+    return plain(column).cast(pa.string()) if kind_of(column.type) == "boolean" else as_text(column)
+
+
 def floats(column: pa.Array) -> npt.NDArray[np.float64]:
     """A column of numbers as float64 [n]; null becomes NaN. Integers beyond 2^53 are rounded, as every float is."""
     values: npt.NDArray[np.float64] = plain(column).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)

@@ -16,7 +16,7 @@ from scorer.intake.isolation import IsolatedDecoder
 from scorer.intake.pixels import decode_image
 from scorer.intake.rows import ID, IMAGES, image_lists, scan
 from scorer.model.bundle import Bundle
-from scorer.model.preprocessing import kind_of, plain
+from scorer.model.preprocessing import kind_of, plain, segment_text
 from scorer.model.readout import MAIN
 from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import ObjectStore
@@ -79,8 +79,7 @@ class _Asked:
         """Everything at once."""
         bundle, readout = self._bundle, self._bundle.readout
         matrix, gaps = bundle.preprocessing.transform(self._row)
-        columns = {name: plain(self._row.column(name)) for name in self._predictor.segment_columns}
-        segments = {name: pc.cast(column, pa.string()).to_pylist() for name, column in columns.items()}
+        segments = {name: segment_text(self._row.column(name)).to_pylist() for name in self._predictor.segment_columns}
         index = self._index[None] if len(self._index) else np.full((1, 1), -1, np.int32)
         told = self._predictor.tell(matrix, self._embeddings, index, segments)
         chosen = None if told.chosen is None else int(told.chosen[0])

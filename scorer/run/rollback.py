@@ -1,6 +1,6 @@
 """An earlier version current again, by one more entry in the record."""
 
-from scorer.errors import InputError, NotFound, NothingToDo, SettingsError
+from scorer.errors import InputError, NotFound, NothingToDo, SettingsError, StoreUnreachable
 from scorer.objectstore import ObjectStore, join, trusted
 from scorer.output.commit import Ledger, Published, Version
 from scorer.run.tools import Tools
@@ -29,6 +29,7 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
         SettingsError: no such version, or no earlier one, or its files are removed.
         InputError: a file of that version is missing or has another size.
         PublishedByAnother: a run published meanwhile; nothing was changed.
+        StoreUnreachable, Interrupted: that version may be current already; the text says how to go on from there.
     """
     store = trusted(tools.store, wanted.state_uri, wanted.single_writer)
     ledger = ledger_of(wanted, store)
@@ -45,9 +46,14 @@ def rollback(wanted: Housekeeping, run_id: str | None, tools: Tools) -> Version:
         )
     if target.start != current.start:
         _insist_on_files(target, store)
-        with tools.stop.finishing(f"{ledger.uri} says which version is current."):
-            ledger.restore(target, seen)
-            ledger.expose()
+        go_on = f"To go on, start again with --to {target.run_id}; without it, one version further back may be taken."
+        with tools.stop.finishing(f"{ledger.uri} says which version is current.", go_on):
+            try:
+                ledger.restore(target, seen)
+                ledger.expose()
+            except StoreUnreachable as error:  # also where the store did it and its answer was lost
+                raise type(error)(f"{error} {go_on}") from None
+            tools.stop.published = f"Run {target.run_id} is current again."
     text = f"{_name(wanted)}: readers see run {target.run_id} again, instead of run {current.run_id}."
     if target.start == current.start:
         text = f"{_name(wanted)}: run {target.run_id} is current already. Nothing was changed."

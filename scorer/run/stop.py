@@ -20,8 +20,9 @@ class Stop:
         self.asked: str | None = None
         self.published = ""
         """That the run is published, and what to do from there, as sentences; empty: nothing is, yet."""
-        self.otherwise = "Nothing was published."
-        """What is to be said of the data while `published` is empty; of several partitions it is another thing."""
+        self.otherwise = ""
+        """What is to be said of the data, and what to do, while `published` is empty and there are several partitions;
+        empty: there is one, and nothing of it is published."""
         self._in_hand = ""
 
     @contextmanager
@@ -36,13 +37,14 @@ class Stop:
                 signal.signal(number, handler)
 
     @contextmanager
-    def finishing(self, dropped: str) -> Iterator[None]:
+    def finishing(self, dropped: str, go_on: str = AGAIN) -> Iterator[None]:
         """A block that a first signal leaves the grace to; a second one, or the end of the grace, breaks it off.
 
         Args:
             dropped: what becomes of the data then, as a sentence; once the run is `published`, that is said instead.
+            go_on: what to do then, likewise.
         """
-        self._in_hand = dropped
+        self._in_hand = f"{dropped} {go_on}"
         try:
             yield
         finally:
@@ -58,7 +60,7 @@ class Stop:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         again, self.asked = self.asked, signal.Signals(number).name
         if not self._in_hand:
-            raise Interrupted(f"Stopped by {self.asked}. {self.published or f'{KEPT} {AGAIN}'}")
+            raise Interrupted(f"Stopped by {self.asked}. {self.published or self.otherwise or f'{KEPT} {AGAIN}'}")
         if again or not self.grace_seconds:
             raise Interrupted(f"Stopped by {self.asked}. {self._dropped()}")
         signal.setitimer(signal.ITIMER_REAL, self.grace_seconds)
@@ -70,4 +72,4 @@ class Stop:
             )
 
     def _dropped(self) -> str:
-        return self.published or f"{self._in_hand} {AGAIN}"
+        return self.published or self._in_hand

@@ -7,14 +7,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from scorer.errors import ImageFault
 from scorer.intake.batches import ImageBatch
 from scorer.intake.partitions import Unit
 from scorer.intake.rows import ID, IMAGES, ImageTable, image_table, mask
 from scorer.model.bundle import Bundle
-from scorer.model.preprocessing import floats, plain
+from scorer.model.preprocessing import floats, segment_text
 from scorer.model.readout import Told
 from scorer.objectstore import ObjectStore
 from scorer.output import carried, predictions, quarantine
@@ -226,8 +225,7 @@ def _scored(work: UnitWork, rows: npt.NDArray[np.intp], bundle: Bundle, model: M
     index = named.copy()
     index[np.isin(index, list(work.faults))] = -1
     used = (index >= 0).sum(axis=1).astype(np.int32)
-    columns = {name: plain(kept.column(name)) for name in model.segment_columns}
-    segments = {name: pc.cast(column, pa.string()).to_pylist() for name, column in columns.items()}
+    segments = {name: segment_text(kept.column(name)).to_pylist() for name in model.segment_columns}
     found = model.tell(features, work.embeddings, index, segments)
     classes = None if found.chosen is None else [bundle.readout.classes[at] for at in found.chosen]
     prints = None

@@ -40,6 +40,11 @@ def read_classes(column: pa.ChunkedArray, name: str) -> tuple[Floats, tuple[str,
             " Nothing was trained."
         )
     texts = pc.cast(plain(values), pa.string()) if kind == "boolean" else as_text(values)
+    if texts.null_count:
+        raise ContractError(
+            f"The target {name!r} has whole numbers beyond 2^53 in {texts.null_count:,} rows; these name no classes:"
+            " make them text. Nothing was trained."
+        )
     names = sorted(texts.unique().to_pylist(), key=lambda text: (int(text), text) if kind == "number" else (0, text))
     if not 2 <= len(names) <= MOST:
         raise ContractError(

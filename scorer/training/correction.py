@@ -28,6 +28,8 @@ def fit_shift(kind: Correction, truth: Floats, told: Floats, weights: Floats) ->
     """
     if kind == "none":
         return 0.0
+    if not weights.any():
+        weights = np.ones(len(truth))  # what is known out of fold counts nothing: better by all of it than by one
     ratio = np.exp(np.clip(truth - told, -50.0, 50.0))  # truth / prediction
     if kind == "smearing":
         return float(np.log(np.average(ratio, weights=weights)))

@@ -108,13 +108,13 @@ def read_examples(
         StoreUnreachable: the store is down.
     """
     everything = _read(partitions, store, job.time_column)
+    named_by = {"weight": job.weight, "time_column": job.time_column}
+    for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
+        if name is not None and pa.types.is_nested(column_of(everything, name, setting).type):
+            raise ContractError(f"{setting}: column {name!r} is no plain value in each row. Nothing was trained.")
     table, target, classes = _with_target(_with_all(everything, job.further_targets), job.target, job.task)
     further = {name: _finite(table, name) for name in job.further_targets}
     objective_of(job, classes)  # refuses what such a target cannot have before a single image is fetched
-    named_by = {"weight": job.weight, "time_column": job.time_column}
-    for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
-        if name is not None:
-            column_of(table, name, setting)
     weights = read_weights(table, job.weight) if job.weight else None
     times = moments(table, job.time_column) if job.time_column else None
     named = image_table(_images_of(table, job), job.max_images)

@@ -58,8 +58,8 @@ def select_features(
         SettingsError: a column that is named does not exist, is the target, or no column is left.
     """
     taken = {ID, IMAGES, job.target, *job.further_targets}
-    for name in (*job.features, *job.exclude):
-        column_of(table, name, "features, exclude")
+    for name in (*job.features, *job.exclude, *job.categories, *job.prefixes):
+        column_of(table, name, "features, exclude, categories, prefixes")
     if job.features:
         for name in job.features:
             _insist(table, name, taken)

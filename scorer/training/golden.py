@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from scorer.model.bundle import GoldenRow
-from scorer.model.preprocessing import Feature, Mask, floats, plain
+from scorer.model.preprocessing import Feature, Mask, as_text, floats, plain
 from scorer.model.readout import Readout, read_out
 from scorer.training.examples import Examples
 from scorer.training.fitted import FittedNet
@@ -77,8 +77,10 @@ def _files(examples: Examples, row: int, slots: npt.NDArray[np.int32], source: S
 
 
 def _raw(feature: Feature, column: pa.ChunkedArray) -> Sequence[Any]:
-    """The values as JSON knows them; None where the number is no number."""
-    values = plain(column.combine_chunks())
-    if feature.kind != "number":
-        return list(values.to_pylist())
+    """The values as JSON knows them, whole numbers that are categories as text; None where the number is no number."""
+    values = column.combine_chunks()
+    if feature.kind == "category":
+        return list(as_text(values).to_pylist())
+    if feature.kind == "boolean":
+        return list(plain(values).to_pylist())
     return [float(value) if np.isfinite(value) else None for value in floats(values)]

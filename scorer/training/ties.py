@@ -138,7 +138,7 @@ def tie(keys: Mapping[str, Keys], test_share: float) -> tuple[Rows, Ties]:
 
 
 def moments(table: pa.Table, name: str) -> Rows:
-    """When each listing was: int64 [n], ascending with the column's values, nulls before all others.
+    """When each listing was: int64 [n], ascending with the column's values, nulls and NaN before all others.
 
     Raises:
         ContractError: the column has no order of time.
@@ -150,6 +150,8 @@ def moments(table: pa.Table, name: str) -> Rows:
             f"time_column: {name!r} is {kind}; expected a date, a time, a number, or a text like 2026-11-24 that"
             " sorts by time. Nothing was trained."
         )
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)  # as a null, as everywhere
     distinct = column.unique().drop_null()
     ordered = distinct.take(pc.sort_indices(distinct))
     return np.asarray(pc.index_in(column, ordered).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)

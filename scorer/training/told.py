@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from scorer.errors import SettingsError
 from scorer.model.calibration import Calibration
-from scorer.model.preprocessing import plain
+from scorer.model.preprocessing import segment_text
 from scorer.model.readout import MAIN, Readout, Target, Task, ends
 from scorer.model.target import TargetTransform
 from scorer.settings import TrainJob
@@ -79,7 +78,7 @@ def _target(fitted: FittedNet) -> Target:
 
 
 def held(fitted: FittedNet, readout: Readout, rows: Rows) -> float | None:
-    """Share of the truths of listings that it was not fitted on inside their intervals; None without intervals."""
+    """Share of the truths of listings that it was not fitted on inside their intervals; None where none has one."""
     output = fitted.output
     if output not in readout.intervals:
         return None
@@ -88,7 +87,8 @@ def held(fitted: FittedNet, readout: Readout, rows: Rows) -> float | None:
     segments = {} if by is None else {by: _texts(fitted, by, rows)}
     raw, targets = {output: fitted.predict(rows)}, {output: fitted.target}
     low, high = ends(own, targets, raw, _has_images(fitted, rows), segments)[output]
-    return float(((low <= actual) & (actual <= high)).mean())
+    told = np.isfinite(low) & np.isfinite(high)  # too few like it had an error that is known: it has no interval
+    return float(((low <= actual) & (actual <= high))[told].mean()) if told.any() else None
 
 
 def below(fitted: FittedNet, rows: Rows) -> float:
@@ -165,6 +165,6 @@ def _texts(fitted: FittedNet, by: str, rows: Rows) -> Sequence[str | None]:
             f"interval_by: {by!r} is no boolean or text feature of this model, so nobody knows it when scoring."
             f" No bundle was written. It has: {', '.join(sorted(kinds)) or 'none'}."
         )
-    column = plain(fitted.data.examples.table.column(by).combine_chunks())
-    texts: list[str | None] = pc.cast(column, pa.string()).take(pa.array(rows)).to_pylist()
+    column = segment_text(fitted.data.examples.table.column(by).combine_chunks())
+    texts: list[str | None] = column.take(pa.array(rows)).to_pylist()
     return texts

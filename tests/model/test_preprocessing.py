@@ -23,6 +23,7 @@ from scorer.model.preprocessing import (
     CategoryFeature,
     NumberFeature,
     Preprocessing,
+    segment_text,
 )
 from scorer.training.features import fit_preprocessing
 
@@ -257,3 +258,16 @@ def test_the_matrix_is_finite_whatever_the_numbers_are(training: pa.Table, value
     fitted = fit_preprocessing(training, ("number",), "standard", max_categories=3)
     matrix, _ = fitted.transform(pa.RecordBatch.from_pydict({"number": pa.array(values, pa.float64())}))
     assert np.isfinite(matrix).all()
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.decimal128(5, 0), pa.string()])
+def test_a_whole_number_chooses_the_same_band_of_intervals_in_whatever_type_a_night_brings_it(
+    kind: pa.DataType,
+) -> None:
+    values = ["94501", "7", None] if kind == pa.string() else [94501, 7, None]
+    assert segment_text(pa.array(values, kind)).to_pylist() == ["94501", "7", None]
+    assert segment_text(pa.array(values, kind).dictionary_encode()).to_pylist() == ["94501", "7", None]
+
+
+def test_a_boolean_chooses_its_band_by_its_name() -> None:
+    assert segment_text(pa.array([True, False, None])).to_pylist() == ["true", "false", None]

@@ -30,6 +30,12 @@ def test_an_endless_text_is_cut_and_says_how_long_it_was() -> None:
     assert shown == "A" * 120 + "… (10,000 characters)"
 
 
+@pytest.mark.parametrize("piece", ["?key", "&token", "?", "://", "://a@", "?keytokensecret"])
+def test_no_text_takes_long_to_look_through(piece: str) -> None:
+    """A search that tries every beginning with every end would take hours for this; the tests' time is limited."""
+    assert visible(piece * 100_000).endswith("characters)")
+
+
 def test_markup_in_data_is_text() -> None:
     shown = data("</script><img src=x onerror=alert(1)>")
     assert isinstance(shown, Markup)

@@ -93,6 +93,18 @@ def test_a_run_that_found_nothing_to_do_is_not_told(tmp_path: Path) -> None:
     assert not warnings(said)
 
 
+def test_a_shard_that_found_its_partition_published_by_another_ends_what_it_began(tmp_path: Path) -> None:
+    run, said = account(to=str(tmp_path / "events.jsonl"))
+    run.outcome = "published already"
+    observers = outward(run.job)
+    tell(observers, "started", run)
+    run.end(None)
+    tell(observers, "ended", run)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["eventType"] for event in events] == ["START", "COMPLETE"]
+    assert not warnings(said)
+
+
 def test_a_server_gets_json_and_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "k3y")
     with collector() as server:

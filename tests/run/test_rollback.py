@@ -1,14 +1,17 @@
 """An earlier version current again, and nothing lost on the way."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scorer.errors import InputError, NothingToDo, PublishedByAnother, SettingsError
+from scorer.errors import InputError, Interrupted, NothingToDo, PublishedByAnother, SettingsError, StoreUnreachable
 from scorer.objectstore import join
 from scorer.output.commit import Ledger, Version
 from scorer.run.rollback import history, rollback
+from scorer.run.stop import Stop
 from scorer.run.tools import Tools
 from scorer.settings import Housekeeping
 from tests.output.versions import KEY, STORE, current, ledger_of, linked, listed, plan_of, published
@@ -92,6 +95,37 @@ def test_a_run_that_publishes_meanwhile_wins(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(PublishedByAnother, match="run run-4 was published while this run worked"):
         back(root)
     assert shown(root) == "run-4"
+
+
+def test_a_store_that_goes_away_meanwhile_does_not_let_the_same_command_go_one_version_too_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path)
+    three(root)
+    expose, calls = Ledger.expose, []
+
+    def away(self: Ledger) -> None:
+        calls.append(self)
+        if len(calls) == 2:
+            raise StoreUnreachable("the store is down.")
+        expose(self)
+
+    monkeypatch.setattr(Ledger, "expose", away)
+    with pytest.raises(StoreUnreachable, match=r"^the store is down\. To go on, start again with --to run-2; without"):
+        back(root)
+    assert (back(root, "run-2").run_id, shown(root)) == ("run-2", "run-2")
+
+
+def test_a_signal_in_a_rollback_says_how_to_go_on_from_whichever_version_is_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path)
+    three(root)
+    stop = Stop(grace_seconds=0)
+    monkeypatch.setattr(Ledger, "restore", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    wanted = Housekeeping(predictions=join(root, "predictions"), partition=KEY)
+    with stop.listening(), pytest.raises(Interrupted, match=r"says which version is current\. To go on.*--to run-2"):
+        rollback(wanted, None, Tools(stop=stop))
 
 
 def test_a_rollback_that_died_before_its_copies_is_repaired_by_the_next_command(tmp_path: Path) -> None:

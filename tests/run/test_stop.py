@@ -30,6 +30,12 @@ def test_where_nothing_is_in_hand_a_signal_ends_the_run_at_once(stop: Stop) -> N
     assert Interrupted.exit_code == 75
 
 
+def test_between_two_of_several_partitions_nothing_is_said_of_those_that_are_published(stop: Stop) -> None:
+    stop.otherwise = "What was published so far stays; start the same command again for the rest."
+    with pytest.raises(Interrupted, match=r"^Stopped by SIGTERM\. What was published so far stays; start[^.]*\.$"):
+        terminate()
+
+
 def test_what_is_in_hand_is_finished_and_then_the_run_ends(stop: Stop) -> None:
     done = []
     with stop.finishing("dropped"):

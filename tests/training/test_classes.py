@@ -65,6 +65,7 @@ def test_classes_are_in_the_order_of_their_names_and_numbers_in_theirs(
         (column([["a"], ["b"]]), "is list"),
         (column(["a", "b\n"]), r"names a class 'b\\n'"),
         (column(["a", ""]), "names a class ''"),
+        (column([2**60, 2**60 + 8, 1]), r"whole numbers beyond 2\^53 in 2 rows"),
     ],
 )
 def test_what_names_no_classes_is_refused(values: pa.ChunkedArray, says: str) -> None:

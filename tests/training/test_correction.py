@@ -38,6 +38,11 @@ def test_a_listing_of_weight_two_counts_as_two(kind: Literal["smearing", "shift"
     assert weighted == pytest.approx(repeated)
 
 
+@pytest.mark.parametrize("kind", ["smearing", "shift"])
+def test_where_nothing_that_is_known_counts_everything_counts_alike(kind: Literal["smearing", "shift"]) -> None:
+    assert fit_shift(kind, TRUTH, TOLD, 0 * ONES) == fit_shift(kind, TRUTH, TOLD, ONES)
+
+
 def test_a_shift_is_part_of_the_way_back_and_none_changes_nothing() -> None:
     target = TargetTransform("log", 12.0, 0.5)
     assert fit_shift("none", TRUTH, TOLD, ONES) == 0.0

@@ -131,6 +131,7 @@ def test_rows_of_the_same_group_column_belong_together(read: Read, rows: list[Ro
         ({}, {"group": "seller"}, SettingsError, r"group: .*'seller'"),
         ({}, {"target": "city", "task": "regression"}, ContractError, r"target 'city' is string; expected a number"),
         ({"price": float("inf")}, {}, ContractError, r"NaN or infinite in 30 rows \(listing_id L.*\)"),
+        ({"tags": ["new"]}, {"group": "tags"}, ContractError, r"group: column 'tags' is no plain value in each row"),
         ({"price": None}, {}, ContractError, r"target 'price' is null; expected a number"),
         ({"image_uris": ["images/gone.png"]}, {}, InputError, r"Not one of 1 images .*image_not_found 1"),
         ({"image_uris": []}, {}, InputError, r"Not one of 0 images .*none is named"),

@@ -88,6 +88,7 @@ def test_it_all_is_plain_json() -> None:
         (["2026-11-02", "2026-11-01", None, "2026-12-01"], [1, 0, -1, 2]),
         ([5, -3, 5], [1, 0, 1]),
         ([0.5, 0.25], [1, 0]),
+        ([0.5, float("nan"), None, 0.25], [1, -1, -1, 0]),
     ],
 )
 def test_moments_ascend_with_time_and_what_has_none_is_the_oldest(values: list[Any], expected: list[int]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scorer.errors import SettingsError
+from scorer.model.readout import Readout
 from scorer.training.fitted import FittedNet
 from scorer.training.procedure import fit_fused
 from scorer.training.told import corrected, held, in_words, readout_of
@@ -31,6 +32,17 @@ def test_listings_with_and_without_images_have_intervals_from_what_no_net_had_se
     assert on_test is not None
     assert 0.75 <= on_test <= 1.0
     assert f"On the test listings: {on_test:.1%}." in in_words(readout, on_test)
+
+
+def test_listings_without_an_interval_are_no_misses(tmp_path: Path) -> None:
+    fused = fitted(tmp_path)
+    intervals = readout_of(fused).intervals["prediction"]
+    bare = intervals.model_copy(update={"bands": tuple(band for band in intervals.bands if not band.images)})
+    some = held(fused, Readout(intervals={"prediction": bare}), TEST)
+    has_images = (fused.data.examples.images[TEST] >= 0).any(axis=1)
+    assert 0 < has_images.sum() < len(TEST)
+    assert some == held(fused, Readout(intervals={"prediction": bare}), TEST[~has_images])
+    assert held(fused, Readout(intervals={"prediction": bare}), TEST[has_images]) is None
 
 
 def test_intervals_follow_the_setting_or_are_not_there(tmp_path: Path) -> None:

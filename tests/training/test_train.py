@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import (
@@ -125,6 +126,20 @@ def test_the_bundle_scores_as_keras_predicted_in_training(bundle: Bundle) -> Non
         )
         tolerance = 1e-5 * max(abs(row.scores["prediction"]), bundle.target_sd)
         assert abs(scores["prediction"][0] - row.scores["prediction"]) <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["int64", "double", "decimal128(19, 0)", "dictionary"])
+def test_whole_numbers_that_are_categories_make_a_bundle_that_scores(folder: Path, tmp_path: Path, kind: str) -> None:
+    table = pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("ds=*/*.parquet"))])
+    rooms = table.column("rooms")
+    types = {"int64": pa.int64(), "double": pa.float64(), "decimal128(19, 0)": pa.decimal128(19, 0)}
+    rooms = rooms.dictionary_encode() if kind == "dictionary" else rooms.cast(types[kind])
+    (tmp_path / "images").symlink_to(folder / "images")
+    pq.write_table(table.set_column(table.column_names.index("rooms"), "rooms", rooms), tmp_path / "part-0.parquet")
+    found = train(quick(tmp_path, epochs=1, categories=("rooms",)), STORE, lambda _: None)
+    bundle = load_bundle(found.uri, STORE)
+    Predictor(bundle, batch_images=4, batch_rows=3)  # scores the golden rows
+    assert {row.features["rooms"] for row in bundle.golden} <= {str(number) for number in range(1, 7)}
 
 
 def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(folder: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Lineage(observers.Observer):
 
     def ended(self, account: Account) -> None:
         """The run is over. Raises Unserved with what was not delivered."""
-        if account.outcome in TELLING:
+        if account.outcome in TELLING or self._account is not None:  # what has begun is to end
             if self._account is None:
                 self._begin(account)
             self._account = None
@@ -88,6 +88,6 @@ def destination(to: str) -> Deliver:
 
 
 def _final(account: Account) -> State:
-    if account.outcome in ("published", "share done"):
+    if account.outcome in ("published", "published already", "share done"):
         return "COMPLETE"
     return "ABORT" if account.outcome == "failed" and account.tools.stop.asked else "FAIL"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scorer.errors import SettingsError, Transient
+from scorer.errors import PublishedByAnother, SettingsError, Transient
 from scorer.output.gates.verdict import Verdict
 from scorer.output.manifest import RunManifest
 from scorer.pages.words import count, duration, plural, share
@@ -47,6 +47,15 @@ def headline(account: Account) -> Headline:
             f"Nothing was published of {_place(account)}; readers see what they saw before. Finished work is kept.",
             (account.error,),
             "Start the same run again: it goes on where it was.",
+        )
+    if account.exit_code == PublishedByAnother.exit_code:
+        return Headline(
+            "failed",
+            "Overtaken",
+            f"This run published nothing of {_place(account)}: another version became current while it worked, and that"
+            " is what readers see.",
+            (account.error,),
+            "Nothing, unless this run's outcome should replace it.",
         )
     return Headline(
         "failed",

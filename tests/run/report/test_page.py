@@ -139,6 +139,14 @@ def test_a_run_that_may_be_started_again_is_called_stopped(place: made.Place) ->
     assert "Start the same run again" in text
 
 
+def test_a_run_that_another_one_overtook_says_what_readers_see_now(place: made.Place) -> None:
+    error = "Run r-2 was published while this run worked. Start it again if its outcome should replace that one."
+    parsed = Parsed(html(content(made.failed(place, "ds=2026-11-24", error, 5), (), 6)))
+    assert parsed.all("h1")[0].text == "Overtaken"
+    assert "another version became current while it worked, and that is what readers see" in parsed.text
+    assert "fails again" not in parsed.text
+
+
 def test_what_cannot_be_had_is_named_and_the_rest_stays(place: made.Place) -> None:
     account = made.account(place, place.market.nights[2])
     assert account.manifest is not None
