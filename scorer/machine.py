@@ -3,6 +3,8 @@
 import ctypes
 import math
 import os
+import resource
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,6 +69,17 @@ def busy_seconds() -> float:
         int(ticks) for ticks in (PROC / "stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
     )
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+def ended_children_seconds() -> float:
+    """CPU seconds of the processes that this one has started and that have ended: those that decode apart."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def own_seconds() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return time.process_time() + ended_children_seconds()
 
 
 def _quota() -> float | None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from scorer.machine import all_cores, busy_seconds, cores, gpus
+from scorer.machine import all_cores, busy_seconds, cores, ended_children_seconds, gpus, own_seconds
 from scorer.settings import Settings
-from scorer.telemetry import Stages
+from scorer.telemetry import Noted, Stage, Stages
 
 SCORING = "scoring"
 """The stage around all others: its wall time is the run's, its CPU time the process's."""
@@ -25,6 +25,8 @@ BUSY = 0.8
 NOISE = 0.2
 """Cores that the system itself may take."""
 
+NOTHING_S = 0.1
+"""CPU seconds of processes that decoded nothing: they started and ended."""
 
 NONE = {"mean": 0.0}
 
@@ -47,12 +49,15 @@ class Effort(NamedTuple):
 @contextmanager
 def scoring(stages: Stages, rows: int) -> Iterator[None]:
     """Around all that is scored, `rows` in number: its time, and what else the machine did meanwhile."""
-    began, own, all_ = time.perf_counter(), time.process_time(), busy_seconds()
+    began, own, all_, apart = time.perf_counter(), own_seconds(), busy_seconds(), ended_children_seconds()
     try:
-        with stages(SCORING, rows, time.process_time):
+        with stages(SCORING, rows, own_seconds):
             yield
     finally:
-        wall, own, all_ = time.perf_counter() - began, time.process_time() - own, busy_seconds() - all_
+        wall, own, all_ = time.perf_counter() - began, own_seconds() - own, busy_seconds() - all_
+        apart, now = ended_children_seconds() - apart, time.time()
+        if apart > NOTHING_S:
+            stages.absorb(Noted(stages={"decode": Stage(cpu_s=apart, first=now, last=now)}))
         stages.gauge(OTHERS, round(max(0.0, all_ - own) / max(wall, 1e-3), 2))
 
 

@@ -1,5 +1,6 @@
 """Which listings hang together, by what, and what a split that ignored it would have leaked."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +29,9 @@ WORDS: Mapping[str, str] = {
     SAME_IMAGE: "share an image file with another listing",
     LOOKALIKE: "have an image that looks like that of another file",
 }
+
+NUMBER = re.compile("[0-9]{1,18}")
+"""A text that is a whole number, as the steps of partition keys are."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def tie(keys: Mapping[str, Keys], test_share: float) -> tuple[Rows, Ties]:
 def moments(table: pa.Table, name: str) -> Rows:
     """When each listing was: int64 [n], ascending with the column's values, nulls and NaN before all others.
 
+    Texts ascend as texts; where all of them are whole numbers, as these.
+
     Raises:
         ContractError: the column has no order of time.
     """
@@ -152,6 +158,8 @@ def moments(table: pa.Table, name: str) -> Rows:
         )
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)  # as a null, as everywhere
+    if _is_text(kind) and all(map(NUMBER.fullmatch, column.unique().drop_null().to_pylist())):
+        column = column.cast(pa.int64())  # month=9 is before month=10
     distinct = column.unique().drop_null()
     ordered = distinct.take(pc.sort_indices(distinct))
     return np.asarray(pc.index_in(column, ordered).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)

@@ -1,6 +1,8 @@
 """The sentence about the pace names what the others waited for."""
 
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -47,6 +49,19 @@ def test_a_slow_accelerator_and_slow_decoding_are_told_apart(monkeypatch: pytest
     assert profile(stages, 100).bottleneck.startswith("The forward pass set the pace: 0.9 threads were in it")
     stages = seen(monkeypatch, 10, 8, decode=(12, 8), image_tower=(1, 0), wait_for_batches=(8, 0))
     assert profile(stages, 100).bottleneck.startswith("Decoding set the pace: 1.2 threads were at it")
+
+
+def test_what_decodes_apart_is_the_run_itself_and_decoding() -> None:
+    stages = Stages()
+    program = "import time\nwhile time.process_time() < 0.5: pass"
+    with scoring(stages, 10):
+        subprocess.run([sys.executable, "-c", program], check=True)
+        with stages("decode"):
+            pass
+    seen = stages.summary()
+    assert seen[SCORING]["cpu_s"] > 0.45
+    assert seen["decode"]["cpu_s"] > 0.45
+    assert seen["decode"]["items"] == 1
 
 
 def test_cores_that_others_took_are_not_called_idle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from scorer.errors import ScorerError
 from scorer.intake.partitions import Unit
+from scorer.machine import own_seconds
 from scorer.model.tensorflow_alone import tensorflow_alone
 from scorer.objectstore import ObjectStore
 from scorer.output.attempts import Attempts
@@ -108,7 +109,7 @@ class Actor:
         known = self._known(start)
         with worker(errand.plan, checked, errand.job, tools, known) as own:
             own = replace(own, begin=attempts.begin, isolated=self._isolated)
-            self._cpu_s = time.process_time()
+            self._cpu_s = own_seconds()
             self._done.put(Moment.READY)
             while (first := self._handed.get()) is not None:
                 for done in stage_units(self._stream(first, known), own, start.staging.save, attempts):
@@ -153,7 +154,7 @@ class Actor:
                 raise bug
         noted = self._stages.drain()
         if self._cpu_s:
-            before, self._cpu_s, now = self._cpu_s, time.process_time(), time.time()
+            before, self._cpu_s, now = self._cpu_s, own_seconds(), time.time()
             noted.stages[SCORING] = Stage(cpu_s=self._cpu_s - before, first=now, last=now)
         return Report(
             done=tuple(one for one in found if isinstance(one, UnitDone)),
