@@ -55,7 +55,7 @@ def select_features(
 
     Raises:
         ContractError: a column that `features` names can be no feature.
-        SettingsError: a column that is named does not exist, is the target, or no column is left.
+        SettingsError: a column that is named does not exist, is the target, or nothing is left to learn from.
     """
     taken = {ID, IMAGES, job.target, *job.further_targets}
     for name in (*job.features, *job.exclude, *job.categories, *job.prefixes):
@@ -63,6 +63,10 @@ def select_features(
     if job.features:
         for name in job.features:
             _insist(table, name, taken)
+        useless = {name: _useless(table.column(name)) for name in job.features}
+        if all(useless.values()):
+            why = "; ".join(f"{name!r}: {reason}" for name, reason in useless.items())
+            raise SettingsError(f"features: nothing can be learned from any of them ({why}). Nothing was trained.")
         return job.features
     partition_steps = {step.partition("=")[0] for key in partitions for step in key.split("/")}
     others = {job.group, job.time_column, job.weight, *job.exclude} | partition_steps

@@ -32,6 +32,7 @@ class Strip:
         top: what the upper end stands for, in words.
         middle: the middle of what there is, in words.
         ends: what the first and the last column stand for.
+        bottom: what the lower end stands for, in words.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Strip:
     middle: str
     columns: tuple[Column, ...]
     ends: tuple[str, str]
+    bottom: str = "0"
 
 
 def counts_of(entry: Entry) -> Tally:
@@ -100,14 +102,18 @@ def _strip(
 ) -> Strip:
     """One column a run. `floor` is a value that the plot reaches at least, so that small ones look small."""
     there = [value for value in values if value is not None]
-    top = ceiling(max([floor, *there]))
+    least, most = min([0.0, *there]), max([floor, *there])
+    bottom = -ceiling(-least) if least < 0 else 0.0
+    top = ceiling(most) if most > 0 or not bottom else 0.0
+    scale = 100 / (top - bottom)
     columns = []
     for at, (entry, value) in enumerate(zip(entries, values, strict=True)):
-        height = 0.0 if value is None else 100 * max(value, 0.0) / top
-        boxes = (("bar-now", _box(at, len(entries), 100 - height, height)),)
+        upper, height = max(value or 0.0, 0.0), abs(value or 0.0)  # a column hangs from zero, or stands on it
+        boxes = (("bar-now", _box(at, len(entries), scale * (top - upper), scale * height)),)
         told = "none" if value is None else words(value)
         columns.append(Column(_marked(entry, at, len(entries), boxes), f"{_when(entry)}: {told}"))
-    return Strip(name, title, words(top), words(_middle(there)), tuple(columns), _ends(entries))
+    ends, middle = _ends(entries), words(_middle(there))
+    return Strip(name, title, words(top), middle, tuple(columns), ends, words(bottom) if bottom else "0")
 
 
 def drift(entries: Sequence[Entry]) -> tuple[Strip, ...]:

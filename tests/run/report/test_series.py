@@ -16,6 +16,7 @@ from scorer.output.manifest import BundleRef
 from scorer.output.tally import Tally
 from scorer.run.report.journal import Entry, Moved, write
 from scorer.run.report.series import link, series, series_page
+from scorer.run.report.strips import rates
 from tests.run.report.pages import Parsed, problems
 
 FIRST = datetime(2026, 10, 25, 3, 0, tzinfo=UTC)
@@ -91,6 +92,16 @@ def test_every_run_is_a_column_in_every_plot_and_as_high_as_its_figure() -> None
     assert heights[9] == 0.0
     marked = [at for at, column in enumerate(volumes.columns) if column.boxes[-1][0] == "fill-refused"]
     assert marked == [7, 9]
+
+
+def test_means_below_zero_hang_from_the_line_of_zero_and_the_lower_end_says_how_far_it_goes() -> None:
+    entries = [entry(night, score_mean=mean) for night, mean in enumerate([-3.0, 1.0, -1.5])]
+    (mean,) = [strip for strip in rates(entries) if strip.name == "mean"]
+    assert (mean.top, mean.bottom) == ("1", "-3")
+    boxes = [column.boxes[0][1] for column in mean.columns]
+    assert [(box.y, box.height) for box in boxes] == [(25.0, 75.0), (0.0, 25.0), (25.0, 37.5)]
+    (mean,) = [strip for strip in rates(entries[:1]) if strip.name == "mean"]
+    assert (mean.top, mean.bottom, mean.columns[0].boxes[0][1].height) == ("0", "-3", 100.0)
 
 
 def test_failures_are_counted_by_gate_and_by_what_ended_the_run() -> None:
