@@ -28,10 +28,22 @@ def numbers_head(width: int, embedding: int, members: keras.Model, outputs: tupl
     return _head((features, embeddings, mask), mean_of_members(features, members), outputs)
 
 
-def images_head(width: int, embedding: int, image: LinearScore, outputs: tuple[str, ...]) -> keras.Model:
-    """The images alone: linear in their mean embedding; a listing without any gets what the mean listing gets."""
+def images_head(
+    width: int, embedding: int, image: LinearScore, without: npt.NDArray[np.float64], outputs: tuple[str, ...]
+) -> keras.Model:
+    """The images alone: linear in their mean embedding.
+
+    Args:
+        width: F.
+        embedding: D.
+        image: score of a mean embedding.
+        without: float64 [O], of a listing without any image: no embedding lies where all of its values are zero.
+        outputs: names, O of them.
+    """
     features, embeddings, mask = _inputs(width, embedding)
-    head = _head((features, embeddings, mask), late_gate.image_score(embeddings, mask, len(outputs)), outputs)
+    score = late_gate.image_score(embeddings, mask, len(outputs))
+    told = ops.where(ops.any(mask, axis=1, keepdims=True), score, without.astype(np.float32))
+    head = _head((features, embeddings, mask), told, outputs)
     _put(image, head.get_layer("image_score"))
     return head
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scorer.errors import SettingsError
 from scorer.model.target import TargetTransform
 from scorer.settings import TrainJob
-from scorer.training.classes import as_goal, balance, cross_entropy, outputs_of
+from scorer.training.classes import as_goal, balance, cross_entropy, frequencies, outputs_of
 from scorer.training.robust import absolute, huber, pinball, squared
 from scorer.training.split import Rows
 from scorer.training.weighting import weighted_quantile
@@ -119,6 +119,16 @@ class Goal:
     def counts(self) -> Floats:
         """The weights; all alike where they are 0, as those of a few rows may be."""
         return self.weights if self.weights.any() else np.ones(len(self))
+
+    def usual(self) -> Floats:
+        """What to say of a listing of which nothing is known: float64 [O].
+
+        The mean, moved to where the loss is least; of classes the logits of how often each of them is.
+        """
+        if self.objective.classes:
+            return frequencies(self.values, self.counts)
+        mean = np.asarray(np.average(self.values, axis=0, weights=self.counts), np.float64)
+        return mean + self.shift(np.broadcast_to(mean, self.values.shape))
 
     def columns(self, places: list[int]) -> "Goal":
         """Of some outputs."""

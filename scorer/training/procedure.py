@@ -70,13 +70,18 @@ def fit_numbers_only(
 def fit_images_only(
     data: Data, rows: Rows, seed: int, journal: Journal = SILENT, members: FittedMembers | None = None
 ) -> FittedNet:
-    """The images alone: a linear score of their mean embedding. Whatever number nets there are, they are not asked."""
+    """The images alone: a linear score of their mean embedding; without any image what is usual.
+
+    Whatever number nets there are, they are not asked.
+    """
     prepared = prepare(data, rows)
     side = _image_side(data, rows, _inputs(data, prepared), "images", seed, journal)
     slots, values = data.examples.images[rows], side.embedded.values
-    scores = fit_opinion(values, slots, prepared.goal.take(rows), side.folds)
-    head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, data.outputs)
+    goal = prepared.goal.take(rows)
+    scores, usual = fit_opinion(values, slots, goal, side.folds), goal.usual()
+    head = images_head(prepared.features.shape[1], side.embedded.size, scores.whole, usual, data.outputs)
     out_of_fold = scores.out_of_fold(mean_embeddings(values, slots), side.folds)
+    out_of_fold[np.isfinite(out_of_fold).all(axis=1) & (slots < 0).all(axis=1)] = usual
     return corrected(FittedNet(data, rows, prepared, side.embedded, head, out_of_fold, side.curves))
 
 

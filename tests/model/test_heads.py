@@ -73,10 +73,13 @@ def test_nets_side_by_side_begin_with_weights_of_their_own_of_the_usual_size() -
     assert len({net.tobytes() for net in kernel}) == 4
 
 
-def test_an_images_head_is_linear_in_the_mean_of_the_images_that_are_there() -> None:
-    inputs = given()
-    found = scores(images_head(WIDTH, EMBEDDING, score(), OUTPUTS), inputs)
-    np.testing.assert_allclose(found, score()(means(inputs)), rtol=1e-4, atol=1e-5)
+def test_an_images_head_is_linear_in_the_mean_of_the_images_that_are_there_and_without_any_says_what_is_usual() -> None:
+    inputs, usual = given(), np.array([-7.0, 11.0])
+    found = scores(images_head(WIDTH, EMBEDDING, score(), usual, OUTPUTS), inputs)
+    there = np.asarray(inputs["mask"].any(axis=1))
+    assert 0 < there.sum() < len(there)
+    np.testing.assert_allclose(found[there], score()(means(inputs))[there], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found[~there], np.broadcast_to(usual, found[~there].shape))
 
 
 def test_the_late_gate_goes_its_share_of_the_way_to_what_images_and_numbers_say_together(members: keras.Model) -> None:

@@ -49,6 +49,7 @@ def test_the_constant_with_the_least_loss_is_the_figure_that_the_loss_is_for(
     tried = np.linspace(0, TRUTHS.max(), 2000)
     losses = [goal.mean_losses(np.full_like(goal.values, constant))[0] for constant in tried]
     assert tried[int(np.argmin(losses))] == pytest.approx(expected, abs=TRUTHS.max() / 1000)
+    assert goal.usual() == pytest.approx(expected, abs=TRUTHS.max() / 1000), "and that is what is usual"
 
 
 @pytest.mark.parametrize("settings", LOSSES, ids=lambda settings: settings["loss"])

@@ -97,6 +97,18 @@ def test_where_images_matter_numbers_and_images_together_beat_either_alone(tmp_p
     assert error(fused, with_images) < error(images, with_images)
 
 
+@pytest.mark.parametrize("recipe", ["frozen", "backbone"])
+def test_images_alone_say_what_is_usual_where_there_are_none(tmp_path: Path, recipe: str) -> None:
+    given = data(tmp_path, recipe)
+    images = fit_images_only(given, KNOWN, 1)
+    bare = np.flatnonzero((given.examples.images < 0).all(axis=1))
+    assert len(bare) > 2
+    usual = images.prepared.goal.take(KNOWN).usual()[0]
+    np.testing.assert_allclose(images.predict(bare), usual, rtol=1e-5)
+    known = np.flatnonzero(np.isin(KNOWN, bare) & np.isfinite(images.out_of_fold[:, 0]))
+    np.testing.assert_allclose(images.out_of_fold[known, 0], usual)
+
+
 def test_taking_images_away_never_helps_much(tmp_path: Path) -> None:
     fused = fit_fused(data(tmp_path, "backbone"), KNOWN, 1)
     errors = [error(fused, TEST, images) for images in (3, 2, 1, 0)]
