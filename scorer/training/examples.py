@@ -112,6 +112,10 @@ def read_examples(
     for setting, name in (("group", ID), ("group", job.group), *named_by.items()):
         if name is not None and pa.types.is_nested(column_of(everything, name, setting).type):
             raise ContractError(f"{setting}: column {name!r} is no plain value in each row. Nothing was trained.")
+    of_features = {"features": job.features, "exclude": job.exclude, "categories": job.categories}
+    for setting, names in (of_features | {"prefixes": tuple(job.prefixes)}).items():
+        for name in names:
+            column_of(everything, name, setting)
     table, target, classes = _with_target(_with_all(everything, job.further_targets), job.target, job.task)
     further = {name: _finite(table, name) for name in job.further_targets}
     objective_of(job, classes)  # refuses what such a target cannot have before a single image is fetched

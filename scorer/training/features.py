@@ -30,7 +30,6 @@ from scorer.model.preprocessing import (
     plain,
 )
 from scorer.settings import TrainJob
-from scorer.training.examples import column_of
 
 Scaler = Literal["standard", "minmax"]
 
@@ -55,11 +54,9 @@ def select_features(
 
     Raises:
         ContractError: a column that `features` names can be no feature.
-        SettingsError: a column that is named does not exist, is the target, or nothing is left to learn from.
+        SettingsError: a column that is named is the target, or nothing is left to learn from.
     """
     taken = {ID, IMAGES, job.target, *job.further_targets}
-    for name in (*job.features, *job.exclude, *job.categories, *job.prefixes):
-        column_of(table, name, "features, exclude, categories, prefixes")
     if job.features:
         for name in job.features:
             _insist(table, name, taken)

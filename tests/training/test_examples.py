@@ -142,6 +142,15 @@ def test_rows_of_the_same_group_column_belong_together(read: Read, rows: list[Ro
             SettingsError,
             r"cross_validate, fusion all: for targets that are numbers; 'city' names classes\. Nothing was trained",
         ),
+        *(
+            ({"image_uris": ["images/gone.png"]}, {name: given}, SettingsError, rf"{name}: .*'aera'\. Known: area,")
+            for name, given in (
+                ("features", ("aera",)),
+                ("exclude", ("aera",)),
+                ("categories", ("aera",)),
+                ("prefixes", {"aera": 2}),
+            )
+        ),
         ({}, {"partitions": ("ds=2026-11-20", "ds=1999-01-01")}, InputError, r"No Parquet file in ds=1999-01-01"),
         ({}, {"listings": "/nowhere"}, NothingToDo, r"no Parquet file below /nowhere"),
     ],

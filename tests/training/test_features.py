@@ -59,10 +59,6 @@ def test_features_that_are_named_are_taken_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"features": ("aera",)}, SettingsError, r"no single column 'aera'\. Known: area,"),
-        ({"exclude": ("aera",)}, SettingsError, r"no single column 'aera'"),
-        ({"categories": ("aera",)}, SettingsError, r"categories.*no single column 'aera'"),
-        ({"prefixes": {"aera": 2}}, SettingsError, r"prefixes: the listings have no single column 'aera'"),
         ({"features": ("title",)}, SettingsError, r"nothing can be learned from any .*'title': no value occurs twice"),
         ({"features": ("price",)}, SettingsError, r"'price' is the id, the images or a target"),
         ({"features": ("listed_on",)}, ContractError, r"'listed_on' is date32\[day\]; expected a number"),
