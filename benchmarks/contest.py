@@ -114,7 +114,7 @@ class Contest:
     def _limits(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Parts, and for each place the limit and the share of it that we reach."""
         if not limit.NEEDED.issubset(self.parts):
-            return {"parts": [asdict(parts) for parts in self._measured]}
+            return {"all_parts": [asdict(parts) for parts in self._measured]}
         parts = Parts.median(self._measured)
         shares = {place: share(figures[place], parts, place) for place in self.small}
         return {"parts": asdict(parts), "all_parts": [asdict(each) for each in self._measured], "limits": shares}

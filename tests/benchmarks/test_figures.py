@@ -104,3 +104,10 @@ def test_a_ratio_is_ours_from_local_files_over_theirs() -> None:
     found = report.ratios({name: {"images_per_s": rate} for name, rate in rates.items()})
 
     assert found == {"keras": 2.5, "spark": 5.0, "keras_loop": 10.0}
+
+
+def test_the_table_tells_how_many_cores_each_part_kept_busy_and_does_without_parts() -> None:
+    parts = {"cpu_ms": {"decode": 0.5}, "per_s": {"decode": 3900.0}}
+    told = report.table({"models": {"64": {"batch_images": 16, "parts": parts}, "224": {"all_parts": [parts]}}})
+    assert "decode                       0.500 CPU ms an image, 1.95 cores" in told
+    assert "224 px" not in told
