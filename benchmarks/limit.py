@@ -83,7 +83,6 @@ def measure(
     """
     common = {"bundle": str(bundle), "batch_images": batch_images, "seconds": seconds, "precision": precision}
     files = [str(image) for image in images]
-    files = [str(image) for image in images]
     found: dict[str, dict[str, float]] = {}
     for group in TOGETHER:
         if parts := [name for name in group if name in names]:
