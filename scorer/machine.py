@@ -1,4 +1,4 @@
-"""What this machine, or the container on it, lets this process use."""
+"""What this machine, or its container, lets this process use, what it has used, and that it keeps what it frees."""
 
 import ctypes
 import math
