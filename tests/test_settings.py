@@ -94,6 +94,14 @@ def test_a_file_that_is_no_settings_is_refused_by_its_name(tmp_path: Path, text:
         load(Job, file=tmp_path / "none.yaml", environ={}, flags=PLACES)
 
 
+def test_names_with_values_may_come_as_json_or_one_by_one() -> None:
+    places = {"listings": "/l", "target": "price", "bundle": "/b"}
+    assert load(TrainJob, flags={**places, "prefixes": '{"postcode": 2}'}).prefixes == {"postcode": 2}
+    assert load(TrainJob, flags={**places, "prefixes.postcode": "2"}).prefixes == {"postcode": 2}
+    with pytest.raises(SettingsError, match="prefixes: Input should be a valid dictionary"):
+        load(TrainJob, flags={**places, "prefixes": '{"postcode": 2'})
+
+
 def test_lists_may_come_as_json() -> None:
     job = load(Job, environ={"SCORER_SOURCES__BUCKETS": '["a","b"]'}, flags=PLACES)
     assert job.sources.buckets == ("a", "b")

@@ -93,8 +93,8 @@ def _put(into: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _parsed(text: str) -> Any:
-    """A JSON list stays a list (`["a","b"]`); everything else is a string, which pydantic turns into its type."""
-    if text.startswith("["):
+    """JSON lists and objects stay such (`["a","b"]`, `{"zip": 3}`); pydantic finds the type of every other text."""
+    if text.startswith(("[", "{")):
         try:
             return json.loads(text)
         except json.JSONDecodeError:
